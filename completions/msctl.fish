@@ -1,0 +1,122 @@
+# Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
+function __fish_msctl_global_optspecs
+    string join \n output= C/directory= h/help V/version
+end
+
+function __fish_msctl_needs_command
+    # Figure out if the current invocation already has a command.
+    set -l cmd (commandline -opc)
+    set -e cmd[1]
+    argparse -s (__fish_msctl_global_optspecs) -- $cmd 2>/dev/null
+    or return
+    if set -q argv[1]
+        # Also print the command, so this can be used to figure out what it is.
+        echo $argv[1]
+        return 1
+    end
+    return 0
+end
+
+function __fish_msctl_using_subcommand
+    set -l cmd (__fish_msctl_needs_command)
+    test -z "$cmd"
+    and return 1
+    contains -- $cmd[1] $argv
+end
+
+complete -c msctl -n "__fish_msctl_needs_command" -l output -d 'What goes to stdout (auto: human, or ci when CI is set)' -r -f -a "human\t'For eyes: colour and live views where there is a terminal'
+json\t'One JSON document; streams are JSON Lines'
+ci\t'Plain lines, one an event, and annotations where the CI system has them'"
+complete -c msctl -n "__fish_msctl_needs_command" -s C -l directory -d 'The service\'s directory (default: the current one)' -r -F
+complete -c msctl -n "__fish_msctl_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c msctl -n "__fish_msctl_needs_command" -s V -l version -d 'Print version'
+complete -c msctl -n "__fish_msctl_needs_command" -f -a "new" -d 'Scaffold a service'
+complete -c msctl -n "__fish_msctl_needs_command" -f -a "generate" -d 'Write Dockerfile, Kubernetes and Istio manifests from msctl.yaml'
+complete -c msctl -n "__fish_msctl_needs_command" -f -a "gate" -d 'Judge a service before it ships: lint, dependencies, secrets, Dockerfile, manifests, image'
+complete -c msctl -n "__fish_msctl_needs_command" -f -a "canary" -d 'Release step by step, and go back when the canary is worse'
+complete -c msctl -n "__fish_msctl_needs_command" -f -a "health" -d 'Say whether a service is healthy, and why not'
+complete -c msctl -n "__fish_msctl_needs_command" -f -a "logs" -d 'Read a service\'s logs'
+complete -c msctl -n "__fish_msctl_needs_command" -f -a "tour" -d 'See the whole way once, in a temporary directory'
+complete -c msctl -n "__fish_msctl_needs_command" -f -a "schema" -d 'Print the JSON Schema of a document'
+complete -c msctl -n "__fish_msctl_needs_command" -f -a "completions" -d 'Print a shell\'s completion script'
+complete -c msctl -n "__fish_msctl_needs_command" -f -a "man" -d 'Write the man pages'
+complete -c msctl -n "__fish_msctl_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c msctl -n "__fish_msctl_using_subcommand new" -l output -d 'What goes to stdout (auto: human, or ci when CI is set)' -r -f -a "human\t'For eyes: colour and live views where there is a terminal'
+json\t'One JSON document; streams are JSON Lines'
+ci\t'Plain lines, one an event, and annotations where the CI system has them'"
+complete -c msctl -n "__fish_msctl_using_subcommand new" -s C -l directory -d 'The service\'s directory (default: the current one)' -r -F
+complete -c msctl -n "__fish_msctl_using_subcommand new" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c msctl -n "__fish_msctl_using_subcommand generate" -l output -d 'What goes to stdout (auto: human, or ci when CI is set)' -r -f -a "human\t'For eyes: colour and live views where there is a terminal'
+json\t'One JSON document; streams are JSON Lines'
+ci\t'Plain lines, one an event, and annotations where the CI system has them'"
+complete -c msctl -n "__fish_msctl_using_subcommand generate" -s C -l directory -d 'The service\'s directory (default: the current one)' -r -F
+complete -c msctl -n "__fish_msctl_using_subcommand generate" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c msctl -n "__fish_msctl_using_subcommand gate" -l output -d 'What goes to stdout (auto: human, or ci when CI is set)' -r -f -a "human\t'For eyes: colour and live views where there is a terminal'
+json\t'One JSON document; streams are JSON Lines'
+ci\t'Plain lines, one an event, and annotations where the CI system has them'"
+complete -c msctl -n "__fish_msctl_using_subcommand gate" -s C -l directory -d 'The service\'s directory (default: the current one)' -r -F
+complete -c msctl -n "__fish_msctl_using_subcommand gate" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and not __fish_seen_subcommand_from rehearse explain help" -l output -d 'What goes to stdout (auto: human, or ci when CI is set)' -r -f -a "human\t'For eyes: colour and live views where there is a terminal'
+json\t'One JSON document; streams are JSON Lines'
+ci\t'Plain lines, one an event, and annotations where the CI system has them'"
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and not __fish_seen_subcommand_from rehearse explain help" -s C -l directory -d 'The service\'s directory (default: the current one)' -r -F
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and not __fish_seen_subcommand_from rehearse explain help" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and not __fish_seen_subcommand_from rehearse explain help" -f -a "rehearse" -d 'Try a release without a cluster'
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and not __fish_seen_subcommand_from rehearse explain help" -f -a "explain" -d 'Recompute every decision of a release from its journal'
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and not __fish_seen_subcommand_from rehearse explain help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from rehearse" -l output -d 'What goes to stdout (auto: human, or ci when CI is set)' -r -f -a "human\t'For eyes: colour and live views where there is a terminal'
+json\t'One JSON document; streams are JSON Lines'
+ci\t'Plain lines, one an event, and annotations where the CI system has them'"
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from rehearse" -s C -l directory -d 'The service\'s directory (default: the current one)' -r -F
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from rehearse" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from explain" -l output -d 'What goes to stdout (auto: human, or ci when CI is set)' -r -f -a "human\t'For eyes: colour and live views where there is a terminal'
+json\t'One JSON document; streams are JSON Lines'
+ci\t'Plain lines, one an event, and annotations where the CI system has them'"
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from explain" -s C -l directory -d 'The service\'s directory (default: the current one)' -r -F
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from explain" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from help" -f -a "rehearse" -d 'Try a release without a cluster'
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from help" -f -a "explain" -d 'Recompute every decision of a release from its journal'
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c msctl -n "__fish_msctl_using_subcommand health" -l output -d 'What goes to stdout (auto: human, or ci when CI is set)' -r -f -a "human\t'For eyes: colour and live views where there is a terminal'
+json\t'One JSON document; streams are JSON Lines'
+ci\t'Plain lines, one an event, and annotations where the CI system has them'"
+complete -c msctl -n "__fish_msctl_using_subcommand health" -s C -l directory -d 'The service\'s directory (default: the current one)' -r -F
+complete -c msctl -n "__fish_msctl_using_subcommand health" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c msctl -n "__fish_msctl_using_subcommand logs" -l output -d 'What goes to stdout (auto: human, or ci when CI is set)' -r -f -a "human\t'For eyes: colour and live views where there is a terminal'
+json\t'One JSON document; streams are JSON Lines'
+ci\t'Plain lines, one an event, and annotations where the CI system has them'"
+complete -c msctl -n "__fish_msctl_using_subcommand logs" -s C -l directory -d 'The service\'s directory (default: the current one)' -r -F
+complete -c msctl -n "__fish_msctl_using_subcommand logs" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c msctl -n "__fish_msctl_using_subcommand tour" -l output -d 'What goes to stdout (auto: human, or ci when CI is set)' -r -f -a "human\t'For eyes: colour and live views where there is a terminal'
+json\t'One JSON document; streams are JSON Lines'
+ci\t'Plain lines, one an event, and annotations where the CI system has them'"
+complete -c msctl -n "__fish_msctl_using_subcommand tour" -s C -l directory -d 'The service\'s directory (default: the current one)' -r -F
+complete -c msctl -n "__fish_msctl_using_subcommand tour" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c msctl -n "__fish_msctl_using_subcommand schema" -l output -d 'What goes to stdout (auto: human, or ci when CI is set)' -r -f -a "human\t'For eyes: colour and live views where there is a terminal'
+json\t'One JSON document; streams are JSON Lines'
+ci\t'Plain lines, one an event, and annotations where the CI system has them'"
+complete -c msctl -n "__fish_msctl_using_subcommand schema" -s C -l directory -d 'The service\'s directory (default: the current one)' -r -F
+complete -c msctl -n "__fish_msctl_using_subcommand schema" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c msctl -n "__fish_msctl_using_subcommand completions" -l output -d 'What goes to stdout (auto: human, or ci when CI is set)' -r -f -a "human\t'For eyes: colour and live views where there is a terminal'
+json\t'One JSON document; streams are JSON Lines'
+ci\t'Plain lines, one an event, and annotations where the CI system has them'"
+complete -c msctl -n "__fish_msctl_using_subcommand completions" -s C -l directory -d 'The service\'s directory (default: the current one)' -r -F
+complete -c msctl -n "__fish_msctl_using_subcommand completions" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c msctl -n "__fish_msctl_using_subcommand man" -l output -d 'What goes to stdout (auto: human, or ci when CI is set)' -r -f -a "human\t'For eyes: colour and live views where there is a terminal'
+json\t'One JSON document; streams are JSON Lines'
+ci\t'Plain lines, one an event, and annotations where the CI system has them'"
+complete -c msctl -n "__fish_msctl_using_subcommand man" -s C -l directory -d 'The service\'s directory (default: the current one)' -r -F
+complete -c msctl -n "__fish_msctl_using_subcommand man" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c msctl -n "__fish_msctl_using_subcommand help; and not __fish_seen_subcommand_from new generate gate canary health logs tour schema completions man help" -f -a "new" -d 'Scaffold a service'
+complete -c msctl -n "__fish_msctl_using_subcommand help; and not __fish_seen_subcommand_from new generate gate canary health logs tour schema completions man help" -f -a "generate" -d 'Write Dockerfile, Kubernetes and Istio manifests from msctl.yaml'
+complete -c msctl -n "__fish_msctl_using_subcommand help; and not __fish_seen_subcommand_from new generate gate canary health logs tour schema completions man help" -f -a "gate" -d 'Judge a service before it ships: lint, dependencies, secrets, Dockerfile, manifests, image'
+complete -c msctl -n "__fish_msctl_using_subcommand help; and not __fish_seen_subcommand_from new generate gate canary health logs tour schema completions man help" -f -a "canary" -d 'Release step by step, and go back when the canary is worse'
+complete -c msctl -n "__fish_msctl_using_subcommand help; and not __fish_seen_subcommand_from new generate gate canary health logs tour schema completions man help" -f -a "health" -d 'Say whether a service is healthy, and why not'
+complete -c msctl -n "__fish_msctl_using_subcommand help; and not __fish_seen_subcommand_from new generate gate canary health logs tour schema completions man help" -f -a "logs" -d 'Read a service\'s logs'
+complete -c msctl -n "__fish_msctl_using_subcommand help; and not __fish_seen_subcommand_from new generate gate canary health logs tour schema completions man help" -f -a "tour" -d 'See the whole way once, in a temporary directory'
+complete -c msctl -n "__fish_msctl_using_subcommand help; and not __fish_seen_subcommand_from new generate gate canary health logs tour schema completions man help" -f -a "schema" -d 'Print the JSON Schema of a document'
+complete -c msctl -n "__fish_msctl_using_subcommand help; and not __fish_seen_subcommand_from new generate gate canary health logs tour schema completions man help" -f -a "completions" -d 'Print a shell\'s completion script'
+complete -c msctl -n "__fish_msctl_using_subcommand help; and not __fish_seen_subcommand_from new generate gate canary health logs tour schema completions man help" -f -a "man" -d 'Write the man pages'
+complete -c msctl -n "__fish_msctl_using_subcommand help; and not __fish_seen_subcommand_from new generate gate canary health logs tour schema completions man help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c msctl -n "__fish_msctl_using_subcommand help; and __fish_seen_subcommand_from canary" -f -a "rehearse" -d 'Try a release without a cluster'
+complete -c msctl -n "__fish_msctl_using_subcommand help; and __fish_seen_subcommand_from canary" -f -a "explain" -d 'Recompute every decision of a release from its journal'

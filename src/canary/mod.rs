@@ -1,0 +1,1 @@
+//! Plan, machine, judge, driver, journal, and the rehearsal without a cluster.

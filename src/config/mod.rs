@@ -1,0 +1,3 @@
+//! `msctl.yaml` and what the user set: typed model, layers, schema. The only YAML door.
+
+pub mod environment;

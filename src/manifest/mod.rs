@@ -1,0 +1,1 @@
+//! Dockerfile, Kubernetes, Istio: pure functions, description → text.

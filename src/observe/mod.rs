@@ -1,0 +1,1 @@
+//! Health rules over one snapshot, and the way of a log line.
