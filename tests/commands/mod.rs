@@ -1,4 +1,4 @@
 //! A test per command: it reads like a transcript.
 
-mod completions;
 mod house;
+mod man;

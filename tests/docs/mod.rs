@@ -1,1 +1,4 @@
 //! Docs that cannot lie.
+
+mod generated;
+mod rooms;
