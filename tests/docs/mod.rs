@@ -1,4 +1,5 @@
 //! Docs that cannot lie.
 
+mod blocks;
 mod generated;
 mod rooms;

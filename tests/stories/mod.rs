@@ -1,3 +1,4 @@
 //! Whole ways through the program.
 
+mod install;
 mod tools;
