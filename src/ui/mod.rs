@@ -3,10 +3,12 @@
 //! stdout is data, stderr is everything else. It must not know what a command does.
 
 mod paint;
+mod progress;
 mod stream;
 mod text;
 
 pub use paint::{Page, Paint};
+pub use progress::Progress;
 pub use text::{clean, duration};
 
 use std::cell::RefCell;
@@ -130,6 +132,11 @@ impl Ui {
     /// A line for people on stderr, silent in JSON mode's stdout.
     pub fn note(&self, line: &str) {
         self.stderr.borrow_mut().write(&format!("{line}\n"));
+    }
+
+    /// A line that says what is going on until it is dropped: on a terminal only.
+    pub fn progress(&self, what: &str) -> Progress {
+        Progress::new(self.watching, what)
     }
 
     /// Shows an error on stderr (and as `msctl.failure/v1` on stdout in JSON mode); gives its exit code.
