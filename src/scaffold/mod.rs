@@ -2,7 +2,16 @@
 //!
 //! It owns every path and byte that msctl puts into a service's directory; it must not know a command line or a terminal.
 
+pub mod component;
+#[cfg(test)]
+mod lint;
+pub mod lock;
 mod path;
+pub mod plan;
+mod quote;
+pub mod render;
+pub mod templates;
+pub mod tree;
 pub mod write;
 
 pub use path::TreePath;
