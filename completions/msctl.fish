@@ -82,10 +82,20 @@ json\t'One JSON document; streams are JSON Lines'
 ci\t'Plain lines, one an event, and annotations where the CI system has them'"
 complete -c msctl -n "__fish_msctl_using_subcommand health" -s C -l directory -d 'The service\'s directory (default: the current one)' -r -F
 complete -c msctl -n "__fish_msctl_using_subcommand health" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c msctl -n "__fish_msctl_using_subcommand logs" -l level -d 'Show this level and graver ones; lines without a level are shown' -r -f -a "trace\t''
+debug\t''
+info\t''
+warn\t''
+error\t''
+fatal\t''"
+complete -c msctl -n "__fish_msctl_using_subcommand logs" -l grep -d 'Show lines that match, as they came' -r
+complete -c msctl -n "__fish_msctl_using_subcommand logs" -l fields -d 'The fields to show behind the message' -r
 complete -c msctl -n "__fish_msctl_using_subcommand logs" -l output -d 'What goes to stdout (auto: human, or ci when CI is set)' -r -f -a "human\t'For eyes: colour and live views where there is a terminal'
 json\t'One JSON document; streams are JSON Lines'
 ci\t'Plain lines, one an event, and annotations where the CI system has them'"
 complete -c msctl -n "__fish_msctl_using_subcommand logs" -s C -l directory -d 'The service\'s directory (default: the current one)' -r -F
+complete -c msctl -n "__fish_msctl_using_subcommand logs" -l stdin -d 'Read standard input'
+complete -c msctl -n "__fish_msctl_using_subcommand logs" -l summary -d 'Count instead: lines by level and service, error rate'
 complete -c msctl -n "__fish_msctl_using_subcommand logs" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c msctl -n "__fish_msctl_using_subcommand tour" -l output -d 'What goes to stdout (auto: human, or ci when CI is set)' -r -f -a "human\t'For eyes: colour and live views where there is a terminal'
 json\t'One JSON document; streams are JSON Lines'

@@ -94,29 +94,27 @@ impl Lint<'_> {
         if name == "each" {
             self.scopes.push(&MODULE);
         }
-        for inner in block.template.iter() {
+        if let Some(inner) = &block.template {
             self.template(inner);
         }
         if name == "each" {
             self.scopes.pop();
         }
-        for inner in block.inverse.iter() {
+        if let Some(inner) = &block.inverse {
             self.template(inner);
         }
     }
 
     fn declared(&mut self, variable: &str) {
         let up = variable.matches("../").count();
-        let (scope, bare) = match variable.strip_prefix("@root.") {
-            Some(rest) => (self.scopes.first(), rest),
-            None => {
-                let at = self.scopes.len().checked_sub(up + 1);
-                (
-                    at.and_then(|at| self.scopes.get(at)),
-                    variable.trim_start_matches("../"),
-                )
-            }
+        let from_root = variable.strip_prefix("@root.");
+        let bare = from_root.unwrap_or_else(|| variable.trim_start_matches("../"));
+        let at = if from_root.is_some() {
+            Some(0)
+        } else {
+            self.scopes.len().checked_sub(up + 1)
         };
+        let scope = at.and_then(|at| self.scopes.get(at));
         let bare = bare.strip_prefix("this.").unwrap_or(bare);
         let counter = self.scopes.len() > 1 && ["@index", "@first", "@last"].contains(&bare);
         if !counter && !scope.is_some_and(|known| known.contains(&bare)) {

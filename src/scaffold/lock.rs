@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::Mode;
 use super::plan::{Class, Plan};
-use super::{File, Mode, TreePath};
 use crate::failure::{Failure, Kind};
 
 /// Where it is.
@@ -61,10 +61,10 @@ impl Lock {
         }
     }
 
-    /// Its file.
-    pub fn file(&self) -> Result<File, Failure> {
-        let text = serde_json::to_string_pretty(self)
-            .map_err(|error| Failure::new(Kind::Config, "cannot write the lock file").caused_by(error))?;
-        Ok(File::plain(TreePath::parse(PATH)?, text + "\n"))
+    /// As it is written.
+    pub fn text(&self) -> Result<String, Failure> {
+        serde_json::to_string_pretty(self)
+            .map(|text| text + "\n")
+            .map_err(|error| Failure::new(Kind::Config, "cannot write the lock file").caused_by(error))
     }
 }

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::component::Component;
+use super::lock::{self, Lock};
 use super::render::{Package, Renderer, Variables};
 use super::templates::{BASE, Templates};
-use super::{File, quote};
+use super::{File, TreePath, quote};
 use crate::failure::{Failure, Kind};
 
 /// A list of files, by path; no two are the same file on any system.
@@ -85,6 +86,37 @@ fn collision(a: &Planned, b: &Planned) -> Failure {
         a.file.path, a.id, b.file.path, b.id
     );
     Failure::new(Kind::Config, message).note("Nothing was written.")
+}
+
+/// What a new service is made from, besides templates.
+#[derive(Clone, Debug)]
+pub struct Wish {
+    /// What the templates are given.
+    pub variables: Variables,
+    /// The components it has.
+    pub components: Vec<String>,
+    /// Its `msctl.yaml`.
+    pub description: String,
+    /// What was answered, for the lock file.
+    pub answers: serde_json::Value,
+}
+
+/// The whole plan of a new service: base, components, `msctl.yaml`, and the lock of all that.
+pub fn make(templates: &Templates, wish: &Wish) -> Result<Plan, Failure> {
+    let chosen = templates.catalogue.resolve(&wish.components, templates.given())?;
+    let mut files = render(templates, &chosen, &wish.variables)?;
+    files.push(own("msctl.yaml", Class::Seed, wish.description.as_bytes())?);
+    let mut plan = Plan::new(versions(templates, &chosen), files)?;
+    let lock = Lock::of(&plan, &wish.variables.msctl_version, wish.answers.clone()).text()?;
+    plan.files.push(own(lock::PATH, Class::Owned, lock.as_bytes())?);
+    Plan::new(plan.components, plan.files)
+}
+
+/// A file that no template makes.
+fn own(path: &str, class: Class, bytes: &[u8]) -> Result<Planned, Failure> {
+    let (owner, id) = ("msctl".to_owned(), format!("msctl/{path}"));
+    let file = File::plain(TreePath::parse(path)?, bytes);
+    Ok(Planned { owner, id, class, file })
 }
 
 /// Renders the base and these components.
@@ -178,6 +210,24 @@ mod tests {
             assert!(plan(paths).is_err(), "{paths:?}");
         }
         assert!(plan(&["a/b", "a/c", "ab", "a-b/c"]).is_ok());
+    }
+
+    #[test]
+    fn the_plan_of_a_service_locks_every_file_it_has() {
+        let templates = Templates::from_files([("base/a", b"a".as_slice()), ("base/run", b"#!/bin/sh\n")]).unwrap();
+        let wish = Wish {
+            variables: sample(),
+            components: Vec::new(),
+            description: "name: payment\n".into(),
+            answers: serde_json::json!({"name": "payment"}),
+        };
+        let plan = make(&templates, &wish).unwrap();
+        let paths: Vec<&str> = plan.files.iter().map(|p| p.file.path.as_str()).collect();
+        assert_eq!(paths, [".msctl/lock.json", "a", "msctl.yaml", "run"]);
+        let lock: Lock = serde_json::from_slice(&plan.files[0].file.bytes).unwrap();
+        assert_eq!(lock.files.keys().collect::<Vec<_>>(), ["a", "msctl.yaml", "run"]);
+        assert_eq!(lock.files["a"].blake3, blake3::hash(b"a").to_hex().as_str());
+        assert_eq!(make(&templates, &wish).unwrap(), plan);
     }
 
     #[test]

@@ -9,7 +9,7 @@ mod text;
 
 pub use paint::{Page, Paint};
 pub use progress::Progress;
-pub use text::{clean, duration};
+pub use text::{clean, count, duration};
 
 use std::cell::RefCell;
 use std::io::IsTerminal;
@@ -127,6 +127,11 @@ impl Ui {
     /// Raw bytes of data on stdout.
     pub fn data(&self, text: &str) {
         self.stdout.borrow_mut().write(text);
+    }
+
+    /// Whether nobody reads stdout any more, so that a stream need not go on.
+    pub fn is_closed(&self) -> bool {
+        self.stdout.borrow().is_closed()
     }
 
     /// A line for people on stderr, silent in JSON mode's stdout.

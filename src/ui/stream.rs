@@ -44,6 +44,10 @@ impl Stream {
         self.keep(result);
     }
 
+    pub(super) const fn is_closed(&self) -> bool {
+        self.closed
+    }
+
     /// The first error that was not a closed pipe; asking for it takes it.
     pub(super) fn finish(&mut self) -> Option<io::Error> {
         let result = if self.closed { Ok(()) } else { self.to.flush() };

@@ -26,9 +26,29 @@ pub fn duration(time: Duration) -> String {
     }
 }
 
+/// A number in groups of three digits: `1 204`.
+pub fn count(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(' ');
+        }
+        text.push(digit);
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn digits_are_grouped() {
+        for (number, text) in [(0, "0"), (999, "999"), (1_204, "1 204"), (1_000_000, "1 000 000")] {
+            assert_eq!(count(number), text);
+        }
+    }
 
     #[test]
     fn escape_sequences_and_bidi_do_not_pass() {
