@@ -1,1 +1,24 @@
 //! Plan, machine, judge, driver, journal, and the rehearsal without a cluster.
+//!
+//! Traffic is moved by a [`Router`] and seen by a [`Meter`]; what they say is judged by pure code.
+
+mod count;
+
+pub use count::{Arm, Counts, EDGES, Reading};
+
+use crate::config::units::Weight;
+use crate::failure::Failure;
+
+/// Moves traffic: the canary's share of it.
+pub trait Router {
+    /// Asks for this share.
+    fn write(&mut self, canary: Weight) -> Result<(), Failure>;
+    /// The share that is in force, read back.
+    fn read(&mut self) -> Result<Weight, Failure>;
+}
+
+/// Sees traffic: how much each arm answered, and how.
+pub trait Meter {
+    /// The counters as they stand, both arms at one time.
+    fn read(&mut self) -> Result<Reading, Failure>;
+}

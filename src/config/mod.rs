@@ -1,3 +1,8 @@
 //! `msctl.yaml` and what the user set: typed model, layers, schema. The only YAML door.
 
 pub mod environment;
+pub mod names;
+pub mod seed;
+pub mod service;
+pub mod units;
+pub mod yaml;

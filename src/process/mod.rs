@@ -1,1 +1,7 @@
-//! The door to other programs: tool table, invocation, run with timeout and group kill.
+//! The door to other programs and to what a process is told from outside: signals, the clock.
+
+mod clock;
+mod interrupt;
+
+pub use clock::Clock;
+pub use interrupt::Interrupt;

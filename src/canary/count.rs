@@ -1,0 +1,41 @@
+//! What was counted: requests, failures and slow answers of each arm. Pure.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// One side of a canary release.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Arm {
+    /// The version that runs.
+    Stable,
+    /// The version that is tried.
+    Canary,
+}
+
+/// The latencies at which requests are told apart, in milliseconds.
+pub const EDGES: [u32; 12] = [2, 5, 10, 20, 35, 50, 100, 200, 500, 1_000, 2_000, 5_000];
+
+/// Counters of one arm since the beginning; they only grow, and start again at zero after a restart.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Counts {
+    /// Requests that ended, in whatever way.
+    pub requests: u64,
+    /// Of these: answered by 5xx, refused, broken off, or not answered in time.
+    pub failed: u64,
+    /// Of these: took longer than each of [`EDGES`]. One that was not answered took longer than all.
+    pub slower: [u64; EDGES.len()],
+}
+
+/// Both arms at one time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reading {
+    /// Since the release began.
+    pub at: Duration,
+    /// The version that runs.
+    pub stable: Counts,
+    /// The version that is tried.
+    pub canary: Counts,
+}
