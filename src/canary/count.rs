@@ -29,6 +29,24 @@ pub struct Counts {
     pub slower: [u64; EDGES.len()],
 }
 
+impl Counts {
+    /// What came in since `before`. Counters that went back began anew: what they show is what came in.
+    #[must_use]
+    pub fn since(&self, before: &Self) -> Self {
+        let restarted = self.requests < before.requests || self.failed < before.failed;
+        let base = if restarted { Self::default() } else { *before };
+        let mut slower = self.slower;
+        for (now, then) in slower.iter_mut().zip(base.slower) {
+            *now = now.saturating_sub(then);
+        }
+        Self {
+            requests: self.requests - base.requests,
+            failed: self.failed - base.failed,
+            slower,
+        }
+    }
+}
+
 /// Both arms at one time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Reading {

@@ -3,6 +3,9 @@
 //! Traffic is moved by a [`Router`] and seen by a [`Meter`]; what they say is judged by pure code.
 
 mod count;
+pub mod judge;
+pub mod machine;
+pub mod plan;
 
 pub use count::{Arm, Counts, EDGES, Reading};
 

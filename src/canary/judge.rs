@@ -1,0 +1,550 @@
+//! The judge: from counters to evidence, valid at every look. Pure: same counters in, same bits out, on every machine.
+//!
+//! Three one-sided tests, each a non-negative supermartingale that begins at 1 under its null hypothesis, so that the chance that
+//! it ever reaches 1/α is at most α (Ville's inequality), however often one looks:
+//!
+//! - **harm**: in every interval the canary's rate of a bad event is at most `tolerance` × stable's + `slack`. Counts of both arms
+//!   enter together, so common storms, ramps and drift do no harm to it (the conditional Poisson test of Lindon and Malek, 2022,
+//!   made one-sided). Bad is: failed; slower than an edge. Where stable gets no traffic, failures are held against `max_failed`.
+//! - **safe**: the canary fails at least `max_failed` *and* at least twice as often as stable. Rejecting it is the proof that a step
+//!   needs; the requests still needed follow from it.
+//! - **split**: requests are split as asked (the multinomial test of the same paper).
+
+use libm::{exp, lgamma, log};
+use serde::{Deserialize, Serialize};
+
+use super::count::{Counts, EDGES};
+use crate::config::units::Weight;
+
+/// What the judge is told before it sees the first counter.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Settings {
+    /// The chance of either mistake: a good canary rolled back, a harmful one promoted.
+    pub alpha: f64,
+    /// How many times stable's failure rate the canary's may be.
+    pub tolerance: f64,
+    /// How many times stable's share of slow answers the canary's may be.
+    pub latency_tolerance: f64,
+    /// What the canary's failure rate may be above that, absolutely.
+    pub slack: f64,
+    /// The same for its share of slow answers.
+    pub latency_slack: f64,
+    /// The failure rate that a canary must be shown to stay below, unless stable is as bad.
+    pub max_failed: f64,
+}
+
+impl Settings {
+    /// At this α and tolerance; everything else as measured to be sound.
+    pub fn new(alpha: f64, tolerance: f64) -> Self {
+        Self {
+            alpha,
+            tolerance,
+            latency_tolerance: tolerance.max(1.5),
+            slack: 1e-3,
+            latency_slack: 0.02,
+            max_failed: 0.05,
+        }
+    }
+}
+
+/// What came in between two looks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Increment {
+    /// Of stable.
+    pub stable: Counts,
+    /// Of the canary.
+    pub canary: Counts,
+}
+
+/// Evidence as it stands: the natural logarithm of each test's value.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Evidence {
+    /// That the canary does harm: all metrics, each with its share.
+    pub harm: f64,
+    /// Of that: failures against stable.
+    pub errors: f64,
+    /// Of that: slow answers against stable.
+    pub latency: f64,
+    /// Of that: failures where stable gets no traffic.
+    pub alone: f64,
+    /// That this step's canary stays below what is harmful.
+    pub safe: f64,
+    /// That requests are not split as asked.
+    pub split: f64,
+}
+
+/// Alternatives to "no worse", times the rate that is allowed.
+const WORSE: [f64; 8] = [1.25, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 100.0];
+const SLOWER: [f64; 6] = [2.0, 3.0, 5.0, 10.0, 30.0, 100.0];
+/// Alternatives to "at least twice as often as stable".
+const TWICE: f64 = 2.0;
+const BETTER: [f64; 3] = [1.0, 0.8, 0.5];
+/// Alternatives to `max_failed`, times that.
+const LOWER: [f64; 4] = [0.0, 0.1, 0.25, 0.5];
+const HIGHER: [f64; 4] = [1.5, 2.0, 4.0, 10.0];
+/// Latencies below this edge are noise of the machine.
+const FIRST_EDGE: usize = 2;
+/// The shares of the metrics in `harm`.
+const SHARES: [f64; 3] = [0.6, 0.25, 0.15];
+/// The strength of the split test's prior, and the α below which it speaks.
+const PRIOR: f64 = 100.0;
+/// A split that is not the one asked for is as grave as a broken judge: it speaks at one in a thousand.
+pub const SPLIT_ALPHA: f64 = 1e-3;
+
+/// The judge of one release.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Judge {
+    settings: Settings,
+    errors: [f64; WORSE.len()],
+    latency: [[f64; SLOWER.len()]; EDGES.len()],
+    alone: Binomial,
+    step: Step,
+}
+
+/// What begins anew with every step.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Step {
+    relative: [f64; BETTER.len()],
+    absolute: Binomial,
+    requests: [u64; 2],
+}
+
+/// Requests and failures of the canary.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Binomial {
+    requests: u64,
+    failed: u64,
+}
+
+impl Judge {
+    /// A judge who has seen nothing.
+    pub fn new(settings: Settings) -> Self {
+        Self {
+            settings,
+            errors: [0.0; WORSE.len()],
+            latency: [[0.0; SLOWER.len()]; EDGES.len()],
+            alone: Binomial::default(),
+            step: Step::default(),
+        }
+    }
+
+    /// Begins another step: harm is remembered, safety has to be shown again.
+    pub fn next_step(&mut self) {
+        self.step = Step::default();
+    }
+
+    /// Takes what came in since the last look, at this weight.
+    pub fn observe(&mut self, weight: Weight, new: &Increment) -> Evidence {
+        let (stable, canary) = (number(new.stable.requests), number(new.canary.requests));
+        let (good, bad) = (number(new.stable.failed), number(new.canary.failed));
+        let both = stable > 0.0 && canary > 0.0;
+        if both {
+            let s = &self.settings;
+            for (sum, r) in self.errors.iter_mut().zip(WORSE) {
+                *sum += gain(r * s.tolerance, s.tolerance, s.slack, [canary, stable], [bad, good]);
+            }
+            for (edge, sums) in self.latency.iter_mut().enumerate() {
+                let slow = [number(new.canary.slower[edge]), number(new.stable.slower[edge])];
+                for (sum, r) in sums.iter_mut().zip(SLOWER) {
+                    *sum += gain(
+                        r * s.latency_tolerance,
+                        s.latency_tolerance,
+                        s.latency_slack,
+                        [canary, stable],
+                        slow,
+                    );
+                }
+            }
+            for (sum, r) in self.step.relative.iter_mut().zip(BETTER) {
+                *sum += gain(r, TWICE, 0.0, [canary, stable], [bad, good]);
+            }
+        } else if weight == Weight::ALL {
+            self.alone.add(&new.canary);
+        }
+        self.step.absolute.add(&new.canary);
+        self.step.requests[0] += new.stable.requests;
+        self.step.requests[1] += new.canary.requests;
+        self.evidence(weight)
+    }
+
+    /// The evidence as it stands.
+    pub fn evidence(&self, weight: Weight) -> Evidence {
+        let errors = mean(&self.errors);
+        let edges: Vec<f64> = self.latency[FIRST_EDGE..].iter().map(|sums| mean(sums)).collect();
+        let latency = mean(&edges);
+        let alone = self.alone.against(self.settings.max_failed, &HIGHER);
+        Evidence {
+            harm: weighted(&[errors, latency, alone], &SHARES),
+            errors,
+            latency,
+            alone,
+            safe: self.step.safe(self.settings.max_failed, 0, 0),
+            split: self.split(weight),
+        }
+    }
+
+    /// The logarithm that evidence must reach.
+    pub fn threshold(&self) -> f64 {
+        -log(self.settings.alpha)
+    }
+
+    /// How many more requests the canary must answer, failing as often as so far, until the step is shown to be safe; none when no
+    /// number would do.
+    pub fn needed(&self) -> Option<u64> {
+        let shown = |more: u64| {
+            let Binomial { requests, failed } = self.step.absolute;
+            let more_failed = (u128::from(more) * u128::from(failed))
+                .checked_div(u128::from(requests))
+                .unwrap_or(0);
+            let more_failed = u64::try_from(more_failed).unwrap_or(u64::MAX);
+            self.step.safe(self.settings.max_failed, more, more_failed) >= self.threshold()
+        };
+        if shown(0) {
+            return Some(0);
+        }
+        let mut most = 1_u64;
+        while !shown(most) {
+            most = most.checked_mul(2).filter(|m| *m <= 1 << 24)?;
+        }
+        let mut least = most / 2;
+        while most - least > 1 {
+            let middle = least + (most - least) / 2;
+            if shown(middle) { most = middle } else { least = middle }
+        }
+        Some(most)
+    }
+
+    /// The Bayes factor of a Dirichlet prior around the split that was asked for against exactly that split.
+    fn split(&self, weight: Weight) -> f64 {
+        let share = weight.share();
+        let [stable, canary] = self.step.requests.map(number);
+        if share <= 0.0 {
+            // Nothing was asked for: a request may still have been under way, more are a leak.
+            return if canary > 0.0 { canary } else { 0.0 };
+        }
+        if share >= 1.0 {
+            return if stable > 0.0 { stable } else { 0.0 };
+        }
+        let (a, b) = (PRIOR * (1.0 - share), PRIOR * share);
+        log_beta(a + stable, b + canary) - log_beta(a, b) - stable * log(1.0 - share) - canary * log(share)
+    }
+}
+
+impl Step {
+    fn safe(&self, max_failed: f64, more: u64, more_failed: u64) -> f64 {
+        let Binomial { requests, failed } = self.absolute;
+        let absolute = Binomial {
+            requests: requests.saturating_add(more),
+            failed: failed.saturating_add(more_failed),
+        };
+        weighted(
+            &[absolute.against(max_failed, &LOWER), mean(&self.relative)],
+            &[0.5, 0.5],
+        )
+    }
+}
+
+impl Binomial {
+    fn add(&mut self, new: &Counts) {
+        self.requests += new.requests;
+        self.failed += new.failed;
+    }
+
+    /// The likelihood ratio of these multiples of `rate` against `rate`, averaged.
+    fn against(self, rate: f64, multiples: &[f64]) -> f64 {
+        let failed = number(self.failed);
+        let passed = number(self.requests.saturating_sub(self.failed));
+        let ratios: Vec<f64> = multiples
+            .iter()
+            .map(|m| (m * rate).min(0.999))
+            .map(|p| {
+                let of_failed = if failed > 0.0 { failed * log(p / rate) } else { 0.0 };
+                of_failed + passed * (log(1.0 - p) - log(1.0 - rate))
+            })
+            .collect();
+        mean(&ratios)
+    }
+}
+
+/// One interval's logarithm of the likelihood ratio of `r` against `r0`: requests and bad ones as `[canary, stable]`.
+/// With the requests fixed and the bad ones sums of independent trials, its exponential has expectation at most 1 wherever the
+/// canary's rate is at most `r0` × stable's + `slack` (for r > r0), by 1 + x ≤ eˣ.
+fn gain(r: f64, r0: f64, slack: f64, requests: [f64; 2], bad: [f64; 2]) -> f64 {
+    let [canary, stable] = requests;
+    let scale = (r0 * canary + stable) / (r * canary + stable);
+    let a = r / r0 * scale;
+    bad[0] * log(a) + bad[1] * log(scale) - slack * canary * (a - 1.0)
+}
+
+/// ln of the mean of exponentials.
+fn mean(logs: &[f64]) -> f64 {
+    let share = 1.0 / number(logs.len() as u64);
+    let most = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    if most == f64::NEG_INFINITY {
+        return most;
+    }
+    most + log(logs.iter().map(|l| share * exp(l - most)).sum())
+}
+
+/// ln of the weighted sum of exponentials.
+fn weighted(logs: &[f64], shares: &[f64]) -> f64 {
+    let most = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    if most == f64::NEG_INFINITY {
+        return most;
+    }
+    most + log(logs.iter().zip(shares).map(|(l, share)| share * exp(l - most)).sum())
+}
+
+fn log_beta(a: f64, b: f64) -> f64 {
+    lgamma(a) + lgamma(b) - lgamma(a + b)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counters stay far below 2^53")]
+fn number(count: u64) -> f64 {
+    count as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn counts(requests: u64, failed: u64) -> Counts {
+        Counts {
+            requests,
+            failed,
+            slower: [0; EDGES.len()],
+        }
+    }
+
+    fn judge() -> Judge {
+        Judge::new(Settings::new(0.01, 1.2))
+    }
+
+    fn weight(per_mille: u16) -> Weight {
+        Weight::per_mille(per_mille).unwrap()
+    }
+
+    /// All ways n trials at p can fail, with their chances.
+    fn binomial(n: u32, p: f64) -> Vec<(u64, f64)> {
+        let mut chances = vec![1.0];
+        for _ in 0..n {
+            let mut next = vec![0.0; chances.len() + 1];
+            for (k, c) in chances.iter().enumerate() {
+                next[k] += c * (1.0 - p);
+                next[k + 1] += c * p;
+            }
+            chances = next;
+        }
+        chances.into_iter().enumerate().map(|(k, c)| (k as u64, c)).collect()
+    }
+
+    /// The expectation of an interval's likelihood ratio, summed over every outcome.
+    fn expectation(r: f64, r0: f64, slack: f64, n: [u32; 2], p: [f64; 2]) -> f64 {
+        let mut sum = 0.0;
+        for (bad, chance) in binomial(n[0], p[0]) {
+            for (good, other) in binomial(n[1], p[1]) {
+                let log = gain(
+                    r,
+                    r0,
+                    slack,
+                    [f64::from(n[0]), f64::from(n[1])],
+                    [bad as f64, good as f64],
+                );
+                sum += chance * other * log.exp();
+            }
+        }
+        sum
+    }
+
+    #[test]
+    fn no_interval_gains_evidence_on_average_where_there_is_no_harm() {
+        for n in [[1, 19], [5, 5], [20, 2]] {
+            for stable in [0.0, 0.01, 0.3, 0.8] {
+                for r in WORSE {
+                    let canary = f64::min(1.2 * stable + 1e-3, 1.0);
+                    let mean = expectation(1.2 * r, 1.2, 1e-3, n, [canary, stable]);
+                    assert!(mean <= 1.0 + 1e-9, "n {n:?}, stable {stable}, r {r}: {mean}");
+                }
+                for r in BETTER {
+                    let canary = f64::min(TWICE * stable, 1.0);
+                    let mean = expectation(r, TWICE, 0.0, n, [canary, stable]);
+                    assert!(
+                        mean <= 1.0 + 1e-9 || canary >= 1.0,
+                        "safe: n {n:?}, stable {stable}, r {r}: {mean}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn harm_gains_evidence_on_average() {
+        let mean = expectation(5.0, 1.2, 1e-3, [5, 45], [0.3, 0.001]);
+        assert!(mean > 2.0, "{mean}");
+    }
+
+    #[test]
+    fn a_handful_of_failures_is_enough_and_two_in_a_crowd_are_not() {
+        let mut judge = judge();
+        let mut failures = 0;
+        while judge.evidence(weight(100)).harm < judge.threshold() {
+            failures += 1;
+            judge.observe(
+                weight(100),
+                &Increment {
+                    canary: counts(2, 1),
+                    stable: counts(18, 0),
+                },
+            );
+        }
+        assert!((3..=6).contains(&failures), "{failures}");
+        let mut judge = self::judge();
+        let evidence = judge.observe(
+            weight(100),
+            &Increment {
+                canary: counts(20_000, 2),
+                stable: counts(180_000, 0),
+            },
+        );
+        assert!(evidence.harm < 0.0, "{evidence:?}");
+    }
+
+    #[test]
+    fn slow_answers_count_and_a_slow_stable_excuses_them() {
+        let slow = |n: u64| Counts {
+            requests: 100,
+            failed: 0,
+            slower: [n; EDGES.len()],
+        };
+        let mut judge = judge();
+        let evidence = judge.observe(
+            weight(500),
+            &Increment {
+                canary: slow(60),
+                stable: slow(2),
+            },
+        );
+        assert!(
+            evidence.harm > judge.threshold() && evidence.errors <= 0.0,
+            "{evidence:?}"
+        );
+        let mut judge = self::judge();
+        let evidence = judge.observe(
+            weight(500),
+            &Increment {
+                canary: slow(60),
+                stable: slow(58),
+            },
+        );
+        assert!(evidence.harm < 1.0, "{evidence:?}");
+    }
+
+    #[test]
+    fn the_requests_needed_are_those_that_do() {
+        let mut judge = judge();
+        let needed = judge.needed().unwrap();
+        assert!((120..=140).contains(&needed), "{needed}");
+        let first = Increment {
+            canary: counts(needed - 1, 0),
+            stable: counts(0, 0),
+        };
+        assert!(judge.observe(weight(10), &first).safe < judge.threshold());
+        assert_eq!(judge.needed(), Some(1));
+        let last = Increment {
+            canary: counts(1, 0),
+            stable: counts(0, 0),
+        };
+        assert!(judge.observe(weight(10), &last).safe >= judge.threshold());
+        judge.next_step();
+        assert_eq!(judge.needed(), Some(needed));
+        judge.observe(
+            weight(10),
+            &Increment {
+                canary: counts(100, 40),
+                stable: counts(900, 0),
+            },
+        );
+        assert_eq!(judge.needed(), None);
+    }
+
+    #[test]
+    fn a_common_storm_is_not_the_canarys_fault_and_no_proof_against_it_is_lost() {
+        let mut judge = judge();
+        let storm = Increment {
+            canary: counts(500, 150),
+            stable: counts(500, 152),
+        };
+        let evidence = judge.observe(weight(500), &storm);
+        assert!(evidence.harm < 0.0, "{evidence:?}");
+        assert!(
+            evidence.safe > judge.threshold(),
+            "as bad as stable is no harm: {evidence:?}"
+        );
+    }
+
+    #[test]
+    fn where_stable_has_no_traffic_failures_stand_alone() {
+        let mut judge = judge();
+        let evidence = judge.observe(
+            Weight::ALL,
+            &Increment {
+                canary: counts(40, 20),
+                stable: counts(0, 0),
+            },
+        );
+        assert!(
+            evidence.harm > judge.threshold() && evidence.errors <= 0.0,
+            "{evidence:?}"
+        );
+        let mut judge = self::judge();
+        let evidence = judge.observe(
+            Weight::ALL,
+            &Increment {
+                canary: counts(400, 10),
+                stable: counts(0, 0),
+            },
+        );
+        assert!(evidence.harm < 0.0, "{evidence:?}");
+    }
+
+    #[test]
+    fn a_split_that_was_not_asked_for_is_seen() {
+        let limit = -log(SPLIT_ALPHA);
+        for (per_mille, stable, canary, wrong) in [
+            (100, 900, 100, false),
+            (100, 1000, 0, true),
+            (100, 950, 50, true),
+            (500, 500, 480, false),
+            (10, 1000, 0, false),
+            (0, 1000, 1, false),
+            (1000, 0, 1000, false),
+            (1000, 100, 1000, true),
+        ] {
+            let mut judge = judge();
+            let new = Increment {
+                canary: counts(canary, 0),
+                stable: counts(stable, 0),
+            };
+            let split = judge.observe(weight(per_mille), &new).split;
+            assert_eq!(split > limit, wrong, "{per_mille} ‰, {stable}/{canary}: {split}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn evidence_is_always_a_number(steps in prop::collection::vec((0u16..=1000, 0u64..5_000, 0u64..5_000, 0u64..5_000, 0u64..5_000), 1..30)) {
+            let mut judge = judge();
+            for (per_mille, s, c, sf, cf) in steps {
+                let new = Increment { stable: counts(s, sf.min(s)), canary: counts(c, cf.min(c)) };
+                let e = judge.observe(weight(per_mille), &new);
+                for value in [e.harm, e.errors, e.latency, e.alone, e.safe, e.split] {
+                    prop_assert!(value.is_finite(), "{e:?}");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,663 @@
+//! The machine of a release: what was seen goes in, what is to be done comes out. Pure: no clock, no network, no file.
+//!
+//! Two rules stand above all: the way back to stable has no precondition, and no release ends as done, rolled back or given up
+//! before the weight it claims was read back.
+
+use serde::{Deserialize, Serialize};
+
+use super::count::{Counts, Reading};
+use super::judge::{Evidence, Increment, Judge, SPLIT_ALPHA};
+use super::plan::Plan;
+use crate::config::units::Weight;
+
+/// What the driver saw, in milliseconds since the release began.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, tag = "saw", rename_all = "kebab-case")]
+pub enum Input {
+    /// The weight in force and the counters.
+    Counters {
+        /// When.
+        at: u64,
+        /// As the router reads it back.
+        weight: Weight,
+        /// Since the release began.
+        stable: Counts,
+        /// Since the release began.
+        canary: Counts,
+    },
+    /// The weight in force, and no counters: evidence stands still.
+    Blind {
+        /// When.
+        at: u64,
+        /// As the router reads it back.
+        weight: Weight,
+        /// Why there are none.
+        why: String,
+    },
+    /// The router did not take a weight or does not say which is in force.
+    Lost {
+        /// When.
+        at: u64,
+        /// What it said.
+        why: String,
+    },
+    /// Somebody asked to stop.
+    Stop {
+        /// When.
+        at: u64,
+        /// How.
+        by: Stopper,
+    },
+}
+
+/// How somebody asked to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Stopper {
+    /// Ctrl-C
+    Interrupt,
+    /// SIGTERM
+    Terminate,
+}
+
+/// What the driver is to do now.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Effect {
+    /// Write this weight.
+    Write(Weight),
+    /// Nothing more.
+    End(Outcome),
+}
+
+/// How a release ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// All traffic is the canary's, read back.
+    Promoted,
+    /// The canary is worse; all traffic is stable's, read back.
+    RolledBack,
+    /// No proof either way; all traffic is stable's, read back.
+    CouldNotTell,
+    /// Somebody else moved traffic; nothing was overwritten.
+    Conflict,
+    /// Traffic could not be put back, or it could not be seen to be.
+    Stuck,
+    /// Ctrl-C; all traffic is stable's, read back.
+    Interrupted,
+    /// SIGTERM; all traffic is stable's, read back.
+    Terminated,
+}
+
+/// Why the machine did what it did.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reason {
+    /// The release begins.
+    Begin,
+    /// The weight is not read back yet.
+    Settling,
+    /// The weight is in force; counting begins.
+    Settled,
+    /// The step has not been watched long enough.
+    Holding,
+    /// The step has not been shown to be safe.
+    Unproven,
+    /// There are no counters.
+    Blind,
+    /// The step is shown to be safe.
+    Safe,
+    /// The canary is worse.
+    Harm,
+    /// Requests are not split as asked.
+    Split,
+    /// The step was not shown to be safe in time.
+    Patience,
+    /// The weight that was written is not in force in time.
+    NotInForce,
+    /// The router does not answer.
+    Lost,
+    /// Somebody else wrote another weight.
+    Conflict,
+    /// Somebody asked to stop.
+    Stopped,
+    /// The weight 0 is not read back yet.
+    Returning,
+    /// The weight 0 is in force.
+    Returned,
+    /// The release is over.
+    Over,
+}
+
+/// One decision, with all it rests on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Decision {
+    /// Which step it is about, from 0.
+    pub step: usize,
+    /// The weight that was asked for last.
+    pub asked: Weight,
+    /// Why.
+    pub reason: Reason,
+    /// The evidence as it stands.
+    pub evidence: Evidence,
+    /// How many more requests the canary must answer well; none when no number would do.
+    pub needed: Option<u64>,
+    /// What is to be done, in this order.
+    pub effects: Vec<Effect>,
+}
+
+/// Where a release stands.
+#[derive(Clone, Debug, PartialEq)]
+enum State {
+    New,
+    /// A weight was written at this time and is not in force yet.
+    Settling {
+        since: u64,
+    },
+    /// The step's weight is in force since then; counted up to here.
+    Holding {
+        since: u64,
+        counted: Option<(Counts, Counts)>,
+    },
+    /// The weight 0 was written at this time, first and last; then the release ends so.
+    Returning {
+        since: u64,
+        last: u64,
+        outcome: Outcome,
+    },
+    Over,
+}
+
+/// The machine of one release.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Machine {
+    plan: Plan,
+    judge: Judge,
+    state: State,
+    step: usize,
+    asked: Weight,
+}
+
+impl Machine {
+    /// A machine at the beginning of this plan.
+    pub fn new(plan: Plan) -> Self {
+        Self {
+            judge: Judge::new(plan.judge.clone()),
+            plan,
+            state: State::New,
+            step: 0,
+            asked: Weight::NONE,
+        }
+    }
+
+    /// Its plan.
+    pub const fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// The logarithm that evidence must reach.
+    pub fn threshold(&self) -> f64 {
+        self.judge.threshold()
+    }
+
+    /// Takes what was seen; says what to do and why. The only way the machine changes.
+    pub fn step(&mut self, input: &Input) -> Decision {
+        let (reason, effects) = self.transition(input);
+        Decision {
+            step: self.step,
+            asked: self.asked,
+            reason,
+            evidence: self.judge.evidence(self.asked),
+            needed: self.judge.needed(),
+            effects,
+        }
+    }
+
+    fn transition(&mut self, input: &Input) -> (Reason, Vec<Effect>) {
+        match (self.state.clone(), input) {
+            (State::Over, _) => (Reason::Over, Vec::new()),
+            (State::Returning { since, last, outcome }, _) => self.returning(since, last, outcome, input),
+            (_, Input::Stop { at, by }) => {
+                let outcome = match by {
+                    Stopper::Interrupt => Outcome::Interrupted,
+                    Stopper::Terminate => Outcome::Terminated,
+                };
+                self.go_back(*at, Reason::Stopped, outcome)
+            }
+            (_, Input::Lost { at, .. }) => self.go_back(*at, Reason::Lost, Outcome::CouldNotTell),
+            (State::New, Input::Counters { at, .. } | Input::Blind { at, .. }) => self.enter(*at, 0, Reason::Begin),
+            (State::Settling { since }, Input::Counters { at, weight, .. } | Input::Blind { at, weight, .. }) => {
+                self.settling(since, *at, *weight, counters(input))
+            }
+            (State::Holding { .. }, Input::Counters { weight, .. } | Input::Blind { weight, .. })
+                if *weight != self.asked =>
+            {
+                self.state = State::Over;
+                (Reason::Conflict, vec![Effect::End(Outcome::Conflict)])
+            }
+            (State::Holding { since, counted }, Input::Counters { at, .. } | Input::Blind { at, .. }) => {
+                self.holding(since, *at, counted, counters(input))
+            }
+        }
+    }
+
+    fn enter(&mut self, at: u64, step: usize, reason: Reason) -> (Reason, Vec<Effect>) {
+        self.step = step;
+        self.asked = self.plan.steps[step];
+        self.judge.next_step();
+        self.state = State::Settling { since: at };
+        (reason, vec![Effect::Write(self.asked)])
+    }
+
+    fn settling(
+        &mut self,
+        since: u64,
+        at: u64,
+        weight: Weight,
+        now: Option<(Counts, Counts)>,
+    ) -> (Reason, Vec<Effect>) {
+        if weight == self.asked {
+            self.state = State::Holding {
+                since: at,
+                counted: now,
+            };
+            (Reason::Settled, Vec::new())
+        } else if at.saturating_sub(since) > self.plan.settle {
+            self.go_back(at, Reason::NotInForce, Outcome::CouldNotTell)
+        } else {
+            (Reason::Settling, Vec::new())
+        }
+    }
+
+    fn holding(
+        &mut self,
+        since: u64,
+        at: u64,
+        counted: Option<(Counts, Counts)>,
+        now: Option<(Counts, Counts)>,
+    ) -> (Reason, Vec<Effect>) {
+        let watched = at.saturating_sub(since);
+        let Some(now) = now else {
+            return if watched > self.plan.patience {
+                self.go_back(at, Reason::Patience, Outcome::CouldNotTell)
+            } else {
+                (Reason::Blind, Vec::new())
+            };
+        };
+        self.state = State::Holding {
+            since,
+            counted: Some(now),
+        };
+        let Some(before) = counted else {
+            return (Reason::Settled, Vec::new());
+        };
+        let new = Increment {
+            stable: now.0.since(&before.0),
+            canary: now.1.since(&before.1),
+        };
+        let evidence = self.judge.observe(self.asked, &new);
+        self.verdict(at, watched, &evidence)
+    }
+
+    fn verdict(&mut self, at: u64, watched: u64, evidence: &Evidence) -> (Reason, Vec<Effect>) {
+        let threshold = self.judge.threshold();
+        if evidence.harm >= threshold {
+            return self.go_back(at, Reason::Harm, Outcome::RolledBack);
+        }
+        if evidence.split >= -libm::log(SPLIT_ALPHA) {
+            return self.go_back(at, Reason::Split, Outcome::CouldNotTell);
+        }
+        if watched >= self.plan.hold && evidence.safe >= threshold {
+            if self.step + 1 < self.plan.steps.len() {
+                return self.enter(at, self.step + 1, Reason::Safe);
+            }
+            self.state = State::Over;
+            return (Reason::Safe, vec![Effect::End(Outcome::Promoted)]);
+        }
+        if watched > self.plan.patience {
+            return self.go_back(at, Reason::Patience, Outcome::CouldNotTell);
+        }
+        (
+            if watched < self.plan.hold {
+                Reason::Holding
+            } else {
+                Reason::Unproven
+            },
+            Vec::new(),
+        )
+    }
+
+    /// The way back, from wherever the release stands.
+    fn go_back(&mut self, at: u64, reason: Reason, outcome: Outcome) -> (Reason, Vec<Effect>) {
+        self.asked = Weight::NONE;
+        self.state = State::Returning {
+            since: at,
+            last: at,
+            outcome,
+        };
+        (reason, vec![Effect::Write(Weight::NONE)])
+    }
+
+    fn returning(&mut self, since: u64, last: u64, outcome: Outcome, input: &Input) -> (Reason, Vec<Effect>) {
+        let (at, weight) = match input {
+            Input::Counters { at, weight, .. } | Input::Blind { at, weight, .. } => (*at, Some(*weight)),
+            Input::Lost { at, .. } | Input::Stop { at, .. } => (*at, None),
+        };
+        if weight == Some(Weight::NONE) {
+            self.state = State::Over;
+            return (Reason::Returned, vec![Effect::End(outcome)]);
+        }
+        if at.saturating_sub(since) > self.plan.settle {
+            self.state = State::Over;
+            return (Reason::NotInForce, vec![Effect::End(Outcome::Stuck)]);
+        }
+        // Writing the same weight again does no harm; not writing it may.
+        let again = matches!(input, Input::Lost { .. }) || at.saturating_sub(last) >= 1_000;
+        let last = if again { at } else { last };
+        self.state = State::Returning { since, last, outcome };
+        (
+            Reason::Returning,
+            if again {
+                vec![Effect::Write(Weight::NONE)]
+            } else {
+                Vec::new()
+            },
+        )
+    }
+}
+
+impl Input {
+    /// When, in milliseconds since the release began.
+    pub const fn at(&self) -> u64 {
+        match self {
+            Self::Counters { at, .. } | Self::Blind { at, .. } | Self::Lost { at, .. } | Self::Stop { at, .. } => *at,
+        }
+    }
+
+    /// What a meter and a router said.
+    pub fn seen(reading: &Reading, weight: Weight) -> Self {
+        let at = u64::try_from(reading.at.as_millis()).unwrap_or(u64::MAX);
+        Self::Counters {
+            at,
+            weight,
+            stable: reading.stable,
+            canary: reading.canary,
+        }
+    }
+}
+
+fn counters(input: &Input) -> Option<(Counts, Counts)> {
+    match input {
+        Input::Counters { stable, canary, .. } => Some((*stable, *canary)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::canary::judge::Settings;
+
+    fn plan() -> Plan {
+        Plan {
+            steps: [100, 500, 1000].iter().filter_map(|w| Weight::per_mille(*w)).collect(),
+            hold: 10_000,
+            patience: 100_000,
+            settle: 5_000,
+            interval: 1_000,
+            judge: Settings::new(0.01, 1.2),
+        }
+    }
+
+    fn counts(requests: u64, failed: u64) -> Counts {
+        Counts {
+            requests,
+            failed,
+            ..Counts::default()
+        }
+    }
+
+    /// A world of 200 requests a second in which the router obeys; the canary fails `share` in a hundred.
+    struct World {
+        machine: Machine,
+        at: u64,
+        weight: Weight,
+        stable: Counts,
+        canary: Counts,
+        share: u64,
+        decisions: Vec<Decision>,
+    }
+
+    impl World {
+        fn new(share: u64) -> Self {
+            let (stable, canary) = (Counts::default(), Counts::default());
+            Self {
+                machine: Machine::new(plan()),
+                at: 0,
+                weight: Weight::NONE,
+                stable,
+                canary,
+                share,
+                decisions: Vec::new(),
+            }
+        }
+
+        fn tell(&mut self, input: &Input) -> Option<Outcome> {
+            let decision = self.machine.step(input);
+            let mut end = None;
+            for effect in &decision.effects {
+                match effect {
+                    Effect::Write(weight) => self.weight = *weight,
+                    Effect::End(outcome) => end = Some(*outcome),
+                }
+            }
+            self.decisions.push(decision);
+            end
+        }
+
+        fn tick(&mut self) -> Option<Outcome> {
+            self.at += 1_000;
+            let canary = u64::from(self.weight.get()) * 200 / 1_000;
+            self.canary.requests += canary;
+            self.canary.failed += canary * self.share / 100;
+            self.stable.requests += 200 - canary;
+            let input = self.counters();
+            self.tell(&input)
+        }
+
+        fn counters(&self) -> Input {
+            Input::Counters {
+                at: self.at,
+                weight: self.weight,
+                stable: self.stable,
+                canary: self.canary,
+            }
+        }
+
+        fn run(&mut self) -> Outcome {
+            (0..1_000).find_map(|_| self.tick()).expect("it ends")
+        }
+
+        fn reasons(&self) -> Vec<&Reason> {
+            let mut reasons: Vec<&Reason> = self.decisions.iter().map(|d| &d.reason).collect();
+            reasons.dedup();
+            reasons
+        }
+    }
+
+    #[test]
+    fn a_good_canary_goes_all_the_way_and_holds_every_step() {
+        let mut world = World::new(0);
+        assert_eq!(world.run(), Outcome::Promoted);
+        assert_eq!(world.weight, Weight::ALL);
+        let written: Vec<&Effect> = world.decisions.iter().flat_map(|d| &d.effects).collect();
+        let steps: Vec<u16> = written
+            .iter()
+            .filter_map(|e| if let Effect::Write(w) = e { Some(w.get()) } else { None })
+            .collect();
+        assert_eq!(steps, [100, 500, 1000]);
+        assert!(world.at >= 3 * plan().hold, "{}", world.at);
+    }
+
+    #[test]
+    fn a_bad_canary_is_rolled_back_and_the_end_waits_for_the_read_back() {
+        let mut world = World::new(30);
+        assert_eq!(world.run(), Outcome::RolledBack);
+        assert_eq!(world.weight, Weight::NONE);
+        assert!(
+            world.reasons().ends_with(&[&Reason::Harm, &Reason::Returned]),
+            "{:?}",
+            world.reasons()
+        );
+    }
+
+    #[test]
+    fn a_router_that_does_not_obey_is_stuck_and_never_done() {
+        let mut world = World::new(0);
+        for _ in 0..4 {
+            world.tick();
+        }
+        assert_eq!(
+            world.tell(&Input::Stop {
+                at: world.at,
+                by: Stopper::Interrupt
+            }),
+            None
+        );
+        let half = Weight::per_mille(500).unwrap();
+        let end = (0..100).find_map(|_| {
+            world.weight = half;
+            world.tick()
+        });
+        assert_eq!(end, Some(Outcome::Stuck));
+        let writes = world
+            .decisions
+            .iter()
+            .filter(|d| d.effects == [Effect::Write(Weight::NONE)])
+            .count();
+        assert!(writes >= 3, "it is tried again: {writes}");
+    }
+
+    #[test]
+    fn a_weight_that_does_not_come_into_force_ends_in_stable() {
+        let mut world = World::new(0);
+        let end = (0..100).find_map(|_| {
+            if world.weight.get() == 100 {
+                world.weight = Weight::per_mille(0).unwrap();
+            }
+            world.tick()
+        });
+        assert_eq!((end, world.weight), (Some(Outcome::CouldNotTell), Weight::NONE));
+    }
+
+    #[test]
+    fn somebody_elses_weight_is_not_overwritten() {
+        let mut world = World::new(0);
+        for _ in 0..4 {
+            world.tick();
+        }
+        world.weight = Weight::per_mille(250).unwrap();
+        assert_eq!((world.tick(), world.weight.get()), (Some(Outcome::Conflict), 250));
+    }
+
+    #[test]
+    fn without_counters_nothing_moves_and_patience_ends_in_stable() {
+        let mut world = World::new(0);
+        for _ in 0..4 {
+            world.tick();
+        }
+        let before = world.decisions.len();
+        let end = (0..1_000).find_map(|_| {
+            world.at += 1_000;
+            let input = Input::Blind {
+                at: world.at,
+                weight: world.weight,
+                why: "refused".into(),
+            };
+            world.tell(&input)
+        });
+        assert_eq!((end, world.weight), (Some(Outcome::CouldNotTell), Weight::NONE));
+        assert!(world.at >= plan().patience);
+        assert!(world.decisions[before..].iter().all(|d| d.evidence.harm <= 0.0));
+    }
+
+    #[test]
+    fn no_traffic_neither_promotes_nor_rolls_back() {
+        let mut world = World::new(0);
+        let end = (0..1_000).find_map(|_| {
+            world.at += 1_000;
+            let input = world.counters();
+            world.tell(&input)
+        });
+        assert_eq!(end, Some(Outcome::CouldNotTell));
+        assert!(!world.reasons().contains(&&Reason::Harm) && !world.reasons().contains(&&Reason::Safe));
+    }
+
+    #[test]
+    fn a_restarted_counter_begins_at_zero() {
+        assert_eq!(counts(5, 1).since(&counts(100, 3)), counts(5, 1));
+        assert_eq!(counts(105, 4).since(&counts(100, 3)), counts(5, 1));
+    }
+
+    fn input() -> impl Strategy<Value = (u8, u16, u64, u64, bool)> {
+        (0u8..12, 0u16..=1000, 0u64..400, 0u64..400, any::<bool>())
+    }
+
+    proptest! {
+        /// Whatever is seen: an end that claims stable or the canary has read that weight back, and after an end nothing is written.
+        #[test]
+        fn no_end_claims_what_was_not_read_back(inputs in prop::collection::vec(input(), 1..300)) {
+            let mut world = World::new(0);
+            let mut over = false;
+            for (kind, weight, stable, canary, obey) in inputs {
+                world.at += 700;
+                world.stable.requests += stable;
+                world.canary.requests += canary;
+                world.canary.failed += canary / 50;
+                let read = if obey { world.weight } else { Weight::per_mille(weight).unwrap() };
+                let input = match kind {
+                    0 => Input::Stop { at: world.at, by: Stopper::Terminate },
+                    1 => Input::Lost { at: world.at, why: "refused".into() },
+                    2 => Input::Blind { at: world.at, weight: read, why: "refused".into() },
+                    _ => Input::Counters { at: world.at, weight: read, stable: world.stable, canary: world.canary },
+                };
+                let known = matches!(kind, 2..);
+                let end = world.tell(&input);
+                let last = world.decisions.last().unwrap();
+                prop_assert!(!over || last.effects.is_empty());
+                match end {
+                    Some(Outcome::Promoted) => prop_assert!(known && read == Weight::ALL),
+                    Some(Outcome::RolledBack | Outcome::CouldNotTell | Outcome::Interrupted | Outcome::Terminated) => {
+                        prop_assert!(known && read == Weight::NONE);
+                    }
+                    Some(Outcome::Conflict | Outcome::Stuck) | None => {}
+                }
+                over |= end.is_some();
+            }
+        }
+
+        /// From any state, asking to stop writes 0 at once, unless the release is over or on its way back.
+        #[test]
+        fn the_way_back_has_no_precondition(inputs in prop::collection::vec(input(), 0..60)) {
+            let mut world = World::new(0);
+            for (_, _, stable, canary, _) in inputs {
+                world.at += 700;
+                world.stable.requests += stable;
+                world.canary.requests += canary;
+                let input = world.counters();
+                if world.tell(&input).is_some() {
+                    return Ok(());
+                }
+            }
+            if matches!(world.machine.state, State::Returning { .. }) {
+                return Ok(());
+            }
+            world.tell(&Input::Stop { at: world.at, by: Stopper::Interrupt });
+            prop_assert_eq!(&world.decisions.last().unwrap().effects, &[Effect::Write(Weight::NONE)]);
+        }
+    }
+}
