@@ -21,7 +21,9 @@ pub const EDGES: [u32; 12] = [2, 5, 10, 20, 35, 50, 100, 200, 500, 1_000, 2_000,
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Counts {
-    /// Requests that ended, in whatever way.
+    /// Requests that were sent to it; where a meter cannot know, those that ended.
+    pub sent: u64,
+    /// Of these: ended, in whatever way.
     pub requests: u64,
     /// Of these: answered by 5xx, refused, broken off, or not answered in time.
     pub failed: u64,
@@ -40,6 +42,7 @@ impl Counts {
             *now = now.saturating_sub(then);
         }
         Self {
+            sent: self.sent.saturating_sub(base.sent),
             requests: self.requests - base.requests,
             failed: self.failed - base.failed,
             slower,

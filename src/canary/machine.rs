@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::count::{Counts, Reading};
+use super::count::Counts;
 use super::judge::{Evidence, Increment, Judge, SPLIT_ALPHA};
 use super::plan::Plan;
 use crate::config::units::Weight;
@@ -343,7 +343,15 @@ impl Machine {
     fn returning(&mut self, since: u64, last: u64, outcome: Outcome, input: &Input) -> (Reason, Vec<Effect>) {
         let (at, weight) = match input {
             Input::Counters { at, weight, .. } | Input::Blind { at, weight, .. } => (*at, Some(*weight)),
-            Input::Lost { at, .. } | Input::Stop { at, .. } => (*at, None),
+            Input::Lost { at, .. } => (*at, None),
+            Input::Stop { .. } => {
+                // Asked twice: the one restoring write, and no waiting for what it does.
+                self.state = State::Over;
+                return (
+                    Reason::Stopped,
+                    vec![Effect::Write(Weight::NONE), Effect::End(Outcome::Stuck)],
+                );
+            }
         };
         if weight == Some(Weight::NONE) {
             self.state = State::Over;
@@ -375,17 +383,6 @@ impl Input {
             Self::Counters { at, .. } | Self::Blind { at, .. } | Self::Lost { at, .. } | Self::Stop { at, .. } => *at,
         }
     }
-
-    /// What a meter and a router said.
-    pub fn seen(reading: &Reading, weight: Weight) -> Self {
-        let at = u64::try_from(reading.at.as_millis()).unwrap_or(u64::MAX);
-        Self::Counters {
-            at,
-            weight,
-            stable: reading.stable,
-            canary: reading.canary,
-        }
-    }
 }
 
 fn counters(input: &Input) -> Option<(Counts, Counts)> {
@@ -415,6 +412,7 @@ mod tests {
 
     fn counts(requests: u64, failed: u64) -> Counts {
         Counts {
+            sent: requests,
             requests,
             failed,
             ..Counts::default()
@@ -462,8 +460,10 @@ mod tests {
         fn tick(&mut self) -> Option<Outcome> {
             self.at += 1_000;
             let canary = u64::from(self.weight.get()) * 200 / 1_000;
+            self.canary.sent += canary;
             self.canary.requests += canary;
             self.canary.failed += canary * self.share / 100;
+            self.stable.sent += 200 - canary;
             self.stable.requests += 200 - canary;
             let input = self.counters();
             self.tell(&input)

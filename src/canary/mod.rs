@@ -3,9 +3,13 @@
 //! Traffic is moved by a [`Router`] and seen by a [`Meter`]; what they say is judged by pure code.
 
 mod count;
+pub mod driver;
+pub mod journal;
 pub mod judge;
 pub mod machine;
 pub mod plan;
+pub mod replay;
+pub mod summary;
 
 pub use count::{Arm, Counts, EDGES, Reading};
 

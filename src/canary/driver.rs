@@ -1,0 +1,144 @@
+//! The driver of a release: looks, lets the machine decide, writes the journal, does what was decided.
+//!
+//! Whatever goes wrong with the journal or the meter, the write back to stable is still made and read back.
+
+use std::time::Duration;
+
+use super::journal::Journal;
+use super::machine::{Decision, Effect, Input, Machine, Outcome, Stopper};
+use super::replay::outcome;
+use super::{Meter, Router};
+use crate::config::units::Weight;
+use crate::failure::{Failure, Kind};
+use crate::process::{Clock, Interrupt};
+
+/// How long the driver sleeps at most before it asks whether it should stop.
+const PULSE: Duration = Duration::from_millis(20);
+
+/// What a release is driven with.
+#[derive(Debug)]
+pub struct Driver<'a, R, M> {
+    /// What decides.
+    pub machine: Machine,
+    /// What moves traffic.
+    pub router: R,
+    /// What sees it.
+    pub meter: M,
+    /// What is kept.
+    pub journal: Journal,
+    /// Who may stop it.
+    pub interrupt: &'a Interrupt,
+}
+
+/// How a driven release ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct End {
+    /// How.
+    pub outcome: Outcome,
+    /// The weight in force at the end, read back; none if the router does not say.
+    pub weight: Option<Weight>,
+    /// How long it took.
+    pub took: Duration,
+}
+
+impl<R: Router, M: Meter> Driver<'_, R, M> {
+    /// Runs the release to its end. `see` is told of everything that is seen and decided.
+    pub fn run(&mut self, see: &mut dyn FnMut(&Input, &Decision)) -> Result<End, Failure> {
+        let clock = Clock::start();
+        let interval = Duration::from_millis(self.machine.plan().interval);
+        let mut lost: Option<String> = None;
+        loop {
+            let input = self.look(&clock, lost.take());
+            let decision = self.machine.step(&input);
+            if let Err(failure) = self.journal.add(&input, &decision) {
+                return Err(self.abandon(failure));
+            }
+            see(&input, &decision);
+            for effect in &decision.effects {
+                if let Effect::Write(weight) = effect
+                    && let Err(failure) = self.router.write(*weight)
+                {
+                    lost = Some(said(&failure));
+                }
+            }
+            if let Some(outcome) = outcome(&decision) {
+                return Ok(End {
+                    outcome,
+                    weight: self.router.read().ok(),
+                    took: clock.elapsed(),
+                });
+            }
+            // What was written is read back at once; only an undisturbed step waits.
+            if decision.effects.is_empty() {
+                self.pause(interval);
+            } else {
+                std::thread::sleep(PULSE.min(interval));
+            }
+        }
+    }
+
+    fn look(&mut self, clock: &Clock, lost: Option<String>) -> Input {
+        let at = u64::try_from(clock.elapsed().as_millis()).unwrap_or(u64::MAX);
+        if let Some(kind) = self.interrupt.asked() {
+            self.interrupt.forget();
+            let by = if kind == Kind::Terminated {
+                Stopper::Terminate
+            } else {
+                Stopper::Interrupt
+            };
+            return Input::Stop { at, by };
+        }
+        if let Some(why) = lost {
+            return Input::Lost { at, why };
+        }
+        let weight = match self.router.read() {
+            Err(failure) => {
+                return Input::Lost {
+                    at,
+                    why: said(&failure),
+                };
+            }
+            Ok(weight) => weight,
+        };
+        match self.meter.read() {
+            Ok(reading) => Input::Counters {
+                at,
+                weight,
+                stable: reading.stable,
+                canary: reading.canary,
+            },
+            Err(failure) => Input::Blind {
+                at,
+                weight,
+                why: said(&failure),
+            },
+        }
+    }
+
+    fn pause(&self, interval: Duration) {
+        let clock = Clock::start();
+        while clock.elapsed() < interval && self.interrupt.asked().is_none() {
+            std::thread::sleep(PULSE.min(interval.saturating_sub(clock.elapsed())));
+        }
+    }
+
+    /// The journal cannot be kept: no release goes on in the dark.
+    fn abandon(&mut self, failure: Failure) -> Failure {
+        let written = self.router.write(Weight::NONE);
+        match written.and_then(|()| self.router.read()) {
+            Ok(Weight::NONE) => failure.note("The release was given up; all traffic is stable's, read back."),
+            other => {
+                let found = other.map_or_else(|e| e.to_string(), |weight| format!("{weight} is the canary's"));
+                Failure::new(Kind::Stuck, format!("traffic is not proven to be stable's: {found}")).caused_by(failure)
+            }
+        }
+    }
+}
+
+fn said(failure: &Failure) -> String {
+    let causes = failure.causes();
+    std::iter::once(failure.to_string())
+        .chain(causes)
+        .collect::<Vec<_>>()
+        .join(": ")
+}

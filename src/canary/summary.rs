@@ -1,0 +1,117 @@
+//! What a release came to, step by step, folded from what was seen and decided. Pure.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::count::Counts;
+use super::machine::{Decision, Effect, Input, Reason};
+use crate::config::units::Weight;
+
+/// One step of a release, as it went.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Row {
+    /// The weight that was asked for, per mille.
+    pub asked: Weight,
+    /// The canary's share of the requests sent while it was in force; none without requests.
+    pub measured: Option<f64>,
+    /// The canary's requests that ended in this step.
+    pub canary_requests: u64,
+    /// Of these, failed.
+    pub canary_failed: u64,
+    /// Stable's requests that ended in this step.
+    pub stable_requests: u64,
+    /// Of these, failed.
+    pub stable_failed: u64,
+    /// How strong the evidence of harm was at its end: 1 is none, 1/alpha rolls back.
+    pub harm: f64,
+    /// How strong the proof of safety was: 1/alpha is enough.
+    pub safe: f64,
+    /// How many more requests of the canary were needed.
+    pub needed: Option<u64>,
+    /// How long it was watched, in milliseconds.
+    pub took: u64,
+}
+
+/// A release so far.
+#[derive(Clone, Debug, Default)]
+pub struct Summary {
+    /// Its steps, as they came; the way back is none.
+    pub rows: Vec<Row>,
+    /// The last decision that was no waiting.
+    pub last: Option<Reason>,
+    /// Why it turned back, if it did.
+    pub why: Option<Reason>,
+    began: u64,
+    base: Option<(Counts, Counts)>,
+    now: Option<(Counts, Counts)>,
+}
+
+impl Summary {
+    /// Takes the next thing that was seen and decided.
+    pub fn add(&mut self, input: &Input, decision: &Decision) {
+        let counters = match input {
+            Input::Counters { stable, canary, .. } => Some((*stable, *canary)),
+            _ => None,
+        };
+        match decision.reason {
+            Reason::Settled => self.settled(input.at(), decision, counters),
+            Reason::Returning | Reason::Returned | Reason::Over | Reason::Settling | Reason::Begin => {}
+            _ => self.update(input.at(), decision, counters),
+        }
+        if decision.effects.contains(&Effect::Write(Weight::NONE)) && self.why.is_none() {
+            self.why = Some(decision.reason.clone());
+        }
+        self.last = Some(decision.reason.clone());
+    }
+
+    fn settled(&mut self, at: u64, decision: &Decision, counters: Option<(Counts, Counts)>) {
+        self.began = at;
+        self.base = counters;
+        self.now = counters;
+        self.rows.push(Row {
+            asked: decision.asked,
+            measured: None,
+            canary_requests: 0,
+            canary_failed: 0,
+            stable_requests: 0,
+            stable_failed: 0,
+            harm: decision.evidence.harm.exp(),
+            safe: decision.evidence.safe.exp(),
+            needed: decision.needed,
+            took: 0,
+        });
+    }
+
+    fn update(&mut self, at: u64, decision: &Decision, counters: Option<(Counts, Counts)>) {
+        self.now = counters.or(self.now);
+        let (Some(base), Some(now), Some(row)) = (self.base.or(self.now), self.now, self.rows.last_mut()) else {
+            return;
+        };
+        self.base = Some(base);
+        let (stable, canary) = (now.0.since(&base.0), now.1.since(&base.1));
+        let sent = stable.sent + canary.sent;
+        row.measured = (sent > 0).then(|| share(canary.sent, sent));
+        (row.canary_requests, row.canary_failed) = (canary.requests, canary.failed);
+        (row.stable_requests, row.stable_failed) = (stable.requests, stable.failed);
+        row.harm = decision.evidence.harm.exp();
+        row.took = at.saturating_sub(self.began);
+        // A decision that begins the next step has forgotten this one's proof.
+        if decision.reason != Reason::Safe {
+            row.safe = decision.evidence.safe.exp();
+            row.needed = decision.needed;
+        } else {
+            row.needed = Some(0);
+        }
+    }
+
+    /// Requests that failed at the canary, over all steps.
+    pub fn harmed(&self) -> u64 {
+        self.rows.iter().map(|row| row.canary_failed).sum()
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counters stay far below 2^53")]
+fn share(part: u64, whole: u64) -> f64 {
+    part as f64 / whole as f64
+}
