@@ -6,6 +6,7 @@ mod count;
 pub mod judge;
 pub mod machine;
 pub mod plan;
+pub mod rehearsal;
 
 pub use count::{Arm, Counts, EDGES, Reading};
 
