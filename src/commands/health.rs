@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Context;
+use crate::config::units::Span;
 use crate::failure::{Exit, Failure};
 use crate::observe::health::ask::{HealthRequest, ask, ask_until_healthy};
 use crate::observe::health::{Dimension, Health, Probe, Red, State, Verdict};
@@ -27,31 +28,23 @@ pub struct Args {
     metrics: Option<String>,
 
     /// Give each answer this long
-    #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = time)]
-    timeout: Duration,
+    #[arg(long, value_name = "DURATION", default_value = "2s")]
+    timeout: Span,
 
     /// Ask again until it is healthy, at most this long
-    #[arg(long, value_name = "DURATION", value_parser = time)]
-    wait: Option<Duration>,
-}
-
-/// `30s`, `500ms`, `2m`; above zero and at most a day.
-fn time(text: &str) -> Result<Duration, String> {
-    let span: Result<jiff::SignedDuration, _> = text.parse();
-    let time = span.ok().and_then(|span| Duration::try_from(span).ok());
-    let time = time.filter(|time| !time.is_zero() && *time <= Duration::from_secs(86_400));
-    time.ok_or_else(|| "a time such as 500ms, 30s or 2m, up to 24h".to_owned())
+    #[arg(long, value_name = "DURATION")]
+    wait: Option<Span>,
 }
 
 /// Asks, and shows the verdict.
 pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
-    let request = HealthRequest::new(&args.url, args.metrics.as_deref(), args.timeout)?;
+    let request = HealthRequest::new(&args.url, args.metrics.as_deref(), args.timeout.duration())?;
     let http = Http::new()?;
     let health = match args.wait {
         None => ask(&http, &request),
         Some(within) => {
             let progress = context.ui.progress("asking");
-            ask_until_healthy(&http, &request, within, |health| {
+            ask_until_healthy(&http, &request, within.duration(), |health| {
                 progress.says(&format!("{}: {}", health.target, health.summary));
             })
         }

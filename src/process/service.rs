@@ -388,8 +388,8 @@ mod tests {
             variables: vec![("MORE".to_owned(), "more".to_owned())],
             http: "http".to_owned(),
             ready: "/readyz".to_owned(),
-            within: Duration::from_secs(60),
-            grace: Duration::from_secs(60),
+            within: Duration::from_mins(1),
+            grace: Duration::from_mins(1),
             log: directory.join("stable.log"),
         }
     }

@@ -7,7 +7,7 @@ use hyper::body::{Bytes, Incoming};
 use hyper::{Request, Response};
 
 use super::server::Handler;
-use super::split::Arm;
+use crate::canary::Arm;
 
 /// Answers every request with 200, at once.
 #[derive(Debug)]

@@ -209,7 +209,7 @@ mod tests {
         }
         for (text, fault) in [
             ("latency=1.5s", Fault::Latency(Duration::from_millis(1500))),
-            ("latency=+60s", Fault::Latency(Duration::from_secs(60))),
+            ("latency=+60s", Fault::Latency(Duration::from_mins(1))),
             ("errors=2.50%", Fault::Errors(25)),
         ] {
             assert_eq!(text.parse::<Fault>().expect(text), fault);

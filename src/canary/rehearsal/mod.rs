@@ -17,6 +17,8 @@ use std::time::{Duration, Instant};
 use hyper::http::uri::PathAndQuery;
 use tokio::runtime::Runtime;
 
+use super::{Arm, Meter, Reading, Router};
+use crate::config::units::Weight;
 use crate::failure::{Failure, Kind};
 use crate::process::service::{Service, ServiceRequest};
 use backend::Backend;
@@ -28,7 +30,7 @@ use split::Split;
 
 pub use fault::{Fault, Faults};
 pub use load::{Arrivals, Served};
-pub use split::{Arm, EDGES_MS, Snapshot, Tally};
+pub use split::{Snapshot, Tally};
 
 /// Threads of the runtime: one machine runs the whole world, and two cores are what there is.
 const WORKERS: usize = 2;
@@ -216,15 +218,15 @@ fn request_path(text: &str) -> Result<PathAndQuery, Failure> {
 #[derive(Clone, Debug)]
 pub struct Switch(Arc<Split>);
 
-impl Switch {
-    /// The canary's share, per mille, of every request from now on.
-    pub fn write(&self, per_mille: u16) {
-        self.0.write(per_mille);
+impl Router for Switch {
+    /// In force for every request that is assigned after this returned; it cannot fail.
+    fn write(&mut self, canary: Weight) -> Result<(), Failure> {
+        self.0.write(canary);
+        Ok(())
     }
 
-    /// The canary's share, per mille.
-    pub fn read(&self) -> u16 {
-        self.0.read()
+    fn read(&mut self) -> Result<Weight, Failure> {
+        Ok(self.0.read())
     }
 }
 
@@ -236,10 +238,20 @@ pub struct Gauge {
 }
 
 impl Gauge {
-    /// Both arms at one instant, and how long after the start that is.
-    pub fn read(&self) -> (Duration, Snapshot) {
-        let snapshot = self.split.snapshot();
-        (snapshot.at.saturating_duration_since(self.start), snapshot)
+    /// What was sent, ended and is open, of both arms at one instant.
+    pub fn snapshot(&self) -> Snapshot {
+        self.split.snapshot()
+    }
+}
+
+impl Meter for Gauge {
+    fn read(&mut self) -> Result<Reading, Failure> {
+        let Snapshot { at, stable, canary } = self.snapshot();
+        Ok(Reading {
+            at: at.saturating_duration_since(self.start),
+            stable: stable.counts,
+            canary: canary.counts,
+        })
     }
 }
 

@@ -22,7 +22,8 @@ use tokio::time::{Instant, Sleep, sleep_until, timeout_at};
 
 use super::fault::Layer;
 use super::server::Handler;
-use super::split::{Arm, Flight, Split};
+use super::split::{Ending, Flight, Split};
+use crate::canary::Arm;
 
 /// Tells an upstream which arm of a rehearsal it serves.
 const ARM_HEADER: &str = "x-msctl-rehearsal";
@@ -134,10 +135,13 @@ impl Handler for Proxy {
     async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Response<Self::Answer> {
         let flight = self.split.assign();
         let deadline = Instant::from_std(flight.since() + self.deadline);
-        // A flight that is dropped here, or with the future when the client goes away, has failed.
+        // A flight that is dropped here, or with the future when the client goes away, is unanswered.
         match timeout_at(deadline, self.ask(flight.arm(), request)).await {
             Ok(Reply::Answered(response)) => counted(response, flight, deadline),
-            Ok(Reply::Injected) => plain(StatusCode::INTERNAL_SERVER_ERROR, "a fault of the rehearsal\n"),
+            Ok(Reply::Injected) => {
+                flight.ends(Ending::Failed);
+                plain(StatusCode::INTERNAL_SERVER_ERROR, "a fault of the rehearsal\n")
+            }
             Ok(Reply::Unreachable) => plain(StatusCode::BAD_GATEWAY, "the upstream gave no answer\n"),
             Err(_) => plain(StatusCode::GATEWAY_TIMEOUT, "the upstream did not answer in time\n"),
         }
@@ -188,7 +192,11 @@ fn counted(response: Response<Incoming>, flight: Flight, deadline: Instant) -> R
     let mut counted = Counted {
         body,
         flight: Some(flight),
-        bad: head.status.is_server_error(),
+        ending: if head.status.is_server_error() {
+            Ending::Failed
+        } else {
+            Ending::Well
+        },
         deadline: Box::pin(sleep_until(deadline)),
     };
     counted.end_if_done();
@@ -199,7 +207,8 @@ fn counted(response: Response<Incoming>, flight: Flight, deadline: Instant) -> R
 pub(super) struct Counted {
     body: Incoming,
     flight: Option<Flight>,
-    bad: bool,
+    /// How the flight ends with the last byte; until then it is unanswered.
+    ending: Ending,
     deadline: Pin<Box<Sleep>>,
 }
 
@@ -212,10 +221,8 @@ impl Counted {
     }
 
     fn end(&mut self) {
-        match self.flight.take() {
-            Some(flight) if !self.bad => flight.went_well(),
-            // Dropped: it has failed.
-            _ => (),
+        if let Some(flight) = self.flight.take() {
+            flight.ends(self.ending);
         }
     }
 }

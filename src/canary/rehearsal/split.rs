@@ -12,17 +12,18 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use super::now;
+use crate::canary::{Arm, Counts, EDGES};
+use crate::config::units::Weight;
 
-/// Above which latencies requests are counted, in milliseconds.
-pub const EDGES_MS: [u64; 14] = [1, 2, 5, 10, 20, 50, 100, 200, 350, 500, 1000, 2000, 5000, 10_000];
-
-/// One of the two upstreams.
+/// How a request ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Arm {
-    /// What serves today.
-    Stable,
-    /// What is tried.
-    Canary,
+pub(super) enum Ending {
+    /// Answered to the last byte, and not with a 5xx.
+    Well,
+    /// Answered with a 5xx.
+    Failed,
+    /// No connection, a broken answer, no answer before the deadline, or a client that gave up.
+    Unanswered,
 }
 
 /// What became of the requests of one arm, since the start.
@@ -30,25 +31,23 @@ pub enum Arm {
 pub struct Tally {
     /// Assigned to the arm.
     pub sent: u64,
-    /// Answered to the last byte, or failed.
-    pub finished: u64,
-    /// Of the finished: 5xx, no connection, a broken answer, no answer before the deadline, a client that gave up.
-    pub failed: u64,
-    /// Of the finished: slower than each of [`EDGES_MS`].
-    pub slower: [u64; EDGES_MS.len()],
+    /// Of these, what ended, and how.
+    pub counts: Counts,
 }
 
 impl Tally {
-    /// Assigned and not yet finished.
+    /// Assigned and not yet ended.
     pub const fn outstanding(&self) -> u64 {
-        self.sent - self.finished
+        self.sent - self.counts.requests
     }
 
-    fn finish(&mut self, took: Duration, well: bool) {
-        self.finished += 1;
-        self.failed += u64::from(!well);
-        for (slower, edge) in self.slower.iter_mut().zip(EDGES_MS) {
-            *slower += u64::from(took > Duration::from_millis(edge));
+    fn end(&mut self, took: Duration, ending: Ending) {
+        let counts = &mut self.counts;
+        counts.requests += 1;
+        counts.failed += u64::from(ending != Ending::Well);
+        for (slower, edge) in counts.slower.iter_mut().zip(EDGES) {
+            let exceeds = took > Duration::from_millis(edge.into());
+            *slower += u64::from(exceeds || ending == Ending::Unanswered);
         }
     }
 }
@@ -70,7 +69,7 @@ pub(super) struct Split(Mutex<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    per_mille: u16,
+    weight: Weight,
     dice: StdRng,
     stable: Tally,
     canary: Tally,
@@ -89,7 +88,7 @@ impl Split {
     /// All to stable. The same seed gives the same sequence of arms for the same weights.
     pub(super) fn new(seed: u64) -> Self {
         Self(Mutex::new(Inner {
-            per_mille: 0,
+            weight: Weight::NONE,
             dice: StdRng::seed_from_u64(seed),
             stable: Tally::default(),
             canary: Tally::default(),
@@ -101,14 +100,14 @@ impl Split {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The canary's share, per mille, of every request that is assigned from now on.
-    pub(super) fn write(&self, per_mille: u16) {
-        self.lock().per_mille = per_mille.min(1000);
+    /// The canary's share of every request that is assigned from now on.
+    pub(super) fn write(&self, weight: Weight) {
+        self.lock().weight = weight;
     }
 
-    /// The canary's share, per mille.
-    pub(super) fn read(&self) -> u16 {
-        self.lock().per_mille
+    /// The canary's share.
+    pub(super) fn read(&self) -> Weight {
+        self.lock().weight
     }
 
     /// Both arms at one instant.
@@ -124,26 +123,26 @@ impl Split {
     /// Sends one request to one of the arms, at random; it is outstanding until the flight ends.
     pub(super) fn assign(self: &Arc<Self>) -> Flight {
         let mut inner = self.lock();
-        let to_canary = inner.dice.random_range(0..1000) < inner.per_mille;
+        let to_canary = inner.dice.random_range(0..1000) < inner.weight.get();
         let arm = if to_canary { Arm::Canary } else { Arm::Stable };
         inner.tally(arm).sent += 1;
         Flight {
             split: Arc::clone(self),
             arm,
             since: now(),
-            well: false,
+            ending: Ending::Unanswered,
         }
     }
 }
 
-/// One request under way. However it ends, and also when it is only dropped, it is counted once; it has failed unless
-/// somebody said that it went well.
+/// One request under way. However it ends, and also when it is only dropped, it is counted once; it is unanswered
+/// unless somebody said otherwise.
 #[derive(Debug)]
 pub(super) struct Flight {
     split: Arc<Split>,
     arm: Arm,
     since: Instant,
-    well: bool,
+    ending: Ending,
 }
 
 impl Flight {
@@ -157,16 +156,16 @@ impl Flight {
         self.since
     }
 
-    /// It was answered to the last byte, and not with a 5xx.
-    pub(super) fn went_well(mut self) {
-        self.well = true;
+    /// It ended like this.
+    pub(super) fn ends(mut self, ending: Ending) {
+        self.ending = ending;
     }
 }
 
 impl Drop for Flight {
     fn drop(&mut self) {
         let took = now().saturating_duration_since(self.since);
-        self.split.lock().tally(self.arm).finish(took, self.well);
+        self.split.lock().tally(self.arm).end(took, self.ending);
     }
 }
 
@@ -180,13 +179,15 @@ mod tests {
     fn weights_are_exact_per_mille() {
         let split = Arc::new(Split::new(7));
         for (per_mille, total) in [(0, 10_000), (1, 200_000), (10, 100_000), (500, 10_000), (1000, 10_000)] {
-            split.write(per_mille);
-            assert_eq!(split.read(), per_mille);
+            let weight = Weight::per_mille(per_mille).expect("a weight");
+            split.write(weight);
+            assert_eq!(split.read(), weight);
             let before = split.snapshot().canary.sent;
             for _ in 0..total {
                 drop(split.assign());
             }
-            let seen = (split.snapshot().canary.sent - before) as f64;
+            let seen = u32::try_from(split.snapshot().canary.sent - before).expect("a small number");
+            let seen = f64::from(seen);
             let share = f64::from(per_mille) / 1000.0;
             let (mean, total) = (share * f64::from(total), f64::from(total));
             let sigma = (total * share * (1.0 - share)).sqrt();
@@ -199,19 +200,22 @@ mod tests {
         let split = Arc::new(Split::new(1));
         let (one, two) = (split.assign(), split.assign());
         assert_eq!(split.snapshot().stable.outstanding(), 2);
-        one.went_well();
+        one.ends(Ending::Well);
         drop(two);
         let tally = split.snapshot().stable;
-        assert_eq!((tally.sent, tally.finished, tally.failed), (2, 2, 1));
+        assert_eq!((tally.sent, tally.counts.requests, tally.counts.failed), (2, 2, 1));
     }
 
     #[test]
     fn requests_are_counted_above_each_edge_they_exceed() {
         let mut tally = Tally::default();
-        tally.finish(Duration::from_millis(50), true);
-        tally.finish(Duration::from_millis(51), true);
-        tally.finish(Duration::from_secs(60), false);
-        assert_eq!(tally.slower, [3, 3, 3, 3, 3, 2, 1, 1, 1, 1, 1, 1, 1, 1]);
+        tally.end(Duration::from_millis(50), Ending::Well);
+        tally.end(Duration::from_millis(51), Ending::Failed);
+        assert_eq!(tally.counts.slower, [2, 2, 2, 2, 2, 1, 0, 0, 0, 0, 0, 0]);
+        // Refused at once: no answer came, however long one waits.
+        tally.end(Duration::from_millis(1), Ending::Unanswered);
+        assert_eq!(tally.counts.slower, [3, 3, 3, 3, 3, 2, 1, 1, 1, 1, 1, 1]);
+        assert_eq!((tally.counts.requests, tally.counts.failed), (3, 2));
     }
 
     proptest! {
@@ -220,17 +224,17 @@ mod tests {
             let split = Arc::new(Split::new(seed));
             let (mut open, mut ended) = (Vec::new(), 0u64);
             for (step, (per_mille, end, well)) in steps.iter().enumerate() {
-                split.write(*per_mille);
+                split.write(Weight::per_mille(*per_mille).expect("a weight"));
                 open.push(split.assign());
                 for flight in open.drain(..(*end).min(open.len())) {
                     ended += 1;
-                    if *well { flight.went_well() } else { drop(flight) }
+                    flight.ends(if *well { Ending::Well } else { Ending::Failed });
                 }
                 let Snapshot { stable, canary, .. } = split.snapshot();
                 prop_assert_eq!(stable.sent + canary.sent, step as u64 + 1);
-                prop_assert_eq!(stable.finished + canary.finished, ended);
+                prop_assert_eq!(stable.counts.requests + canary.counts.requests, ended);
                 prop_assert_eq!(stable.outstanding() + canary.outstanding(), open.len() as u64);
-                prop_assert!(stable.failed <= stable.finished && canary.failed <= canary.finished);
+                prop_assert!(stable.counts.failed <= stable.counts.requests && canary.counts.failed <= canary.counts.requests);
             }
         }
     }

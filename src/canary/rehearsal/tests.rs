@@ -4,9 +4,10 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 
 use super::*;
+use crate::canary::EDGES;
 use crate::process::service::{PortVariable, Program};
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_mins(1);
 
 fn request(faults: &[Fault], rate: f64) -> WorldRequest {
     WorldRequest {
@@ -34,8 +35,17 @@ fn until(what: &str, mut holds: impl FnMut() -> bool) {
 }
 
 fn counts(world: &World) -> (Tally, Tally) {
-    let (_, snapshot) = world.meter().read();
+    let snapshot = world.meter().snapshot();
     (snapshot.stable, snapshot.canary)
+}
+
+fn float(number: u64) -> f64 {
+    f64::from(u32::try_from(number).expect("a small number"))
+}
+
+fn shift(world: &World, per_mille: u16) {
+    let weight = Weight::per_mille(per_mille).expect("a weight");
+    world.router().write(weight).expect("a shift");
 }
 
 /// One request over a connection of its own, and the whole answer.
@@ -58,26 +68,27 @@ fn get(to: SocketAddr, path: &str) -> String {
 #[test]
 fn traffic_is_split_by_weight_and_nothing_is_lost() {
     let world = world(&[], 1500.0);
-    until("stable traffic", || counts(&world).0.finished >= 200);
+    until("stable traffic", || counts(&world).0.counts.requests >= 200);
     assert_eq!(counts(&world).1.sent, 0, "weight 0 is nothing");
-    world.router().write(250);
+    shift(&world, 250);
     let (stable_before, canary_before) = counts(&world);
     until("2 000 requests", || {
         let (stable, canary) = counts(&world);
         stable.sent + canary.sent >= stable_before.sent + canary_before.sent + 2000
     });
-    world.router().write(0);
+    shift(&world, 0);
     let (stable, canary) = counts(&world);
-    let total = (stable.sent + canary.sent - stable_before.sent - canary_before.sent) as f64;
-    let seen = (canary.sent - canary_before.sent) as f64;
+    let total = float(stable.sent + canary.sent - stable_before.sent - canary_before.sent);
+    let seen = float(canary.sent - canary_before.sent);
     let sigma = (total * 0.25 * 0.75).sqrt();
     assert!((seen - total * 0.25).abs() < 4.0 * sigma, "{seen} of {total}");
-    let (router, meter) = (world.router(), world.meter());
+    let (mut router, mut meter) = (world.router(), world.meter());
     let served = world.end();
-    assert_eq!(router.read(), 0);
-    let (_, last) = meter.read();
+    assert_eq!(router.read().expect("a weight"), Weight::NONE);
+    assert_eq!(meter.read().expect("a reading").canary, meter.snapshot().canary.counts);
+    let last = meter.snapshot();
     assert_eq!((last.stable.outstanding(), last.canary.outstanding()), (0, 0));
-    assert_eq!(last.stable.failed + last.canary.failed, 0);
+    assert_eq!(last.stable.counts.failed + last.canary.counts.failed, 0);
     assert_eq!(served.sent, last.stable.sent + last.canary.sent);
     assert_eq!(served.by_status.get(&200), Some(&served.sent));
 }
@@ -85,46 +96,49 @@ fn traffic_is_split_by_weight_and_nothing_is_lost() {
 #[test]
 fn after_weight_0_no_further_request_reaches_the_canary() {
     let world = world(&[], 1000.0);
-    world.router().write(1000);
-    until("canary traffic", || counts(&world).1.finished >= 100);
-    world.router().write(0);
+    shift(&world, 1000);
+    until("canary traffic", || counts(&world).1.counts.requests >= 100);
+    shift(&world, 0);
     let (stable_at, canary_at) = counts(&world);
     until("the open ones", || counts(&world).1.outstanding() == 0);
     until("stable traffic", || {
-        counts(&world).0.finished >= stable_at.finished + 300
+        counts(&world).0.counts.requests >= stable_at.counts.requests + 300
     });
     assert_eq!(counts(&world).1.sent, canary_at.sent);
-    let (_, snapshot) = world.meter().read();
-    assert_eq!(snapshot.canary.failed, 0);
+    let snapshot = world.meter().snapshot();
+    assert_eq!(snapshot.canary.counts.failed, 0);
 }
 
 #[test]
 fn errors_are_the_canarys_alone_and_reach_the_client() {
     let world = world(&[Fault::Errors(300)], 1500.0);
-    world.router().write(500);
-    until("canary traffic", || counts(&world).1.finished >= 1500);
+    shift(&world, 500);
+    until("canary traffic", || counts(&world).1.counts.requests >= 1500);
     let meter = world.meter();
     let served = world.end();
-    let (_, Snapshot { stable, canary, .. }) = meter.read();
-    let (n, failed) = (canary.finished as f64, canary.failed as f64);
+    let Snapshot { stable, canary, .. } = meter.snapshot();
+    let (n, failed) = (float(canary.counts.requests), float(canary.counts.failed));
     assert!((failed - 0.3 * n).abs() < 4.0 * (n * 0.21).sqrt(), "{failed} of {n}");
-    assert_eq!(stable.failed, 0);
-    assert_eq!(served.by_status.get(&500), Some(&canary.failed));
-    assert_eq!(served.failed(), canary.failed);
+    assert_eq!(stable.counts.failed, 0);
+    assert_eq!(served.by_status.get(&500), Some(&canary.counts.failed));
+    assert_eq!(served.failed(), canary.counts.failed);
 }
 
 #[test]
 fn latency_is_added_to_the_canary_alone() {
     let world = world(&[Fault::Latency(Duration::from_millis(300))], 200.0);
-    world.router().write(500);
+    shift(&world, 500);
     until("traffic", || {
-        counts(&world).1.finished >= 20 && counts(&world).0.finished >= 20
+        counts(&world).1.counts.requests >= 20 && counts(&world).0.counts.requests >= 20
     });
     let (stable, canary) = counts(&world);
-    let edge = EDGES_MS.iter().position(|e| *e == 200).expect("an edge");
-    assert_eq!((canary.slower[edge], canary.failed), (canary.finished, 0));
+    let edge = EDGES.iter().position(|e| *e == 200).expect("an edge");
+    assert_eq!(
+        (canary.counts.slower[edge], canary.counts.failed),
+        (canary.counts.requests, 0)
+    );
     // A busy machine may slow single requests; it does not slow them all.
-    assert!(stable.slower[edge] < stable.finished, "{stable:?}");
+    assert!(stable.counts.slower[edge] < stable.counts.requests, "{stable:?}");
 }
 
 #[test]
@@ -134,35 +148,40 @@ fn a_canary_that_hangs_has_failed_once_the_deadline_passed() {
         ..request(&[Fault::Hang], 100.0)
     };
     let world = World::start(&request).expect("a world");
-    world.router().write(500);
+    shift(&world, 500);
     until("requests that hang", || counts(&world).1.outstanding() > 0);
-    until("failures", || counts(&world).1.failed >= 10);
+    until("failures", || counts(&world).1.counts.failed >= 10);
     let meter = world.meter();
     let served = world.end();
-    let (_, Snapshot { stable, canary, .. }) = meter.read();
-    assert_eq!((canary.failed, canary.outstanding()), (canary.finished, 0));
-    assert!(stable.failed < stable.finished);
+    let Snapshot { stable, canary, .. } = meter.snapshot();
+    assert_eq!(
+        (canary.counts.failed, canary.outstanding()),
+        (canary.counts.requests, 0)
+    );
+    assert!(stable.counts.failed < stable.counts.requests);
     assert_eq!(
         served.by_status.get(&504).copied().unwrap_or(0),
-        canary.failed + stable.failed
+        canary.counts.failed + stable.counts.failed
     );
 }
 
 #[test]
 fn a_built_in_canary_that_crashes_is_unreachable_and_stable_goes_on() {
     let world = world(&[Fault::Crash], 500.0);
-    world.router().write(500);
+    shift(&world, 500);
     assert!(world.is_alive(Arm::Canary));
     until("the crash", || !world.is_alive(Arm::Canary));
-    until("failures", || counts(&world).1.failed >= 50);
+    until("failures", || counts(&world).1.counts.failed >= 50);
     assert!(
-        counts(&world).1.finished > counts(&world).1.failed,
+        counts(&world).1.counts.requests > counts(&world).1.counts.failed,
         "the first ones went well"
     );
-    world.router().write(0);
+    shift(&world, 0);
     let before = counts(&world).0;
-    until("stable traffic", || counts(&world).0.finished >= before.finished + 100);
-    assert_eq!(counts(&world).0.failed, 0);
+    until("stable traffic", || {
+        counts(&world).0.counts.requests >= before.counts.requests + 100
+    });
+    assert_eq!(counts(&world).0.counts.failed, 0);
     assert!(world.is_alive(Arm::Stable));
     assert!(world.end().by_status[&502] >= 50);
 }
@@ -200,13 +219,15 @@ fn programs_serve_as_both_arms_and_a_crash_kills_the_canary_alone() {
     };
     let world = World::start(&request).expect("a world");
     let stable_address = world.stable.address;
-    world.router().write(500);
+    shift(&world, 500);
     until("the crash", || !world.is_alive(Arm::Canary));
-    until("failures", || counts(&world).1.failed >= 5);
-    world.router().write(0);
+    until("failures", || counts(&world).1.counts.failed >= 5);
+    shift(&world, 0);
     let before = counts(&world).0;
-    until("stable traffic", || counts(&world).0.finished >= before.finished + 20);
-    assert_eq!(counts(&world).0.failed, 0);
+    until("stable traffic", || {
+        counts(&world).0.counts.requests >= before.counts.requests + 20
+    });
+    assert_eq!(counts(&world).0.counts.failed, 0);
     world.end();
     assert!(
         TcpStream::connect(stable_address).is_err(),
@@ -268,7 +289,7 @@ fn method_path_headers_and_body_are_passed_on_and_connection_headers_are_not() {
         assert!(!echoed.contains(part), "{part}: {answer}");
     }
     let tally = split.snapshot().stable;
-    assert_eq!((tally.sent, tally.finished, tally.failed), (1, 1, 0));
+    assert_eq!((tally.sent, tally.counts.requests, tally.counts.failed), (1, 1, 0));
 }
 
 #[test]
@@ -303,7 +324,7 @@ fn answers_that_break_off_or_drip_past_the_deadline_have_failed() {
         let mut answer = Vec::new();
         _ = stream.read_to_end(&mut answer);
         assert!(answer.ends_with(b"half"), "{}", String::from_utf8_lossy(&answer));
-        until("the failure", || split.snapshot().stable.failed == failed);
+        until("the failure", || split.snapshot().stable.counts.failed == failed);
     }
     assert_eq!(split.snapshot().stable.outstanding(), 0);
     drop(serve.join().expect("a server"));
@@ -317,12 +338,12 @@ fn the_end_and_a_drop_close_the_proxy() {
     ended.end();
     assert!(TcpStream::connect(address).is_err());
     let dropped = world(&[Fault::Hang], 500.0);
-    dropped.router().write(1000);
+    shift(&dropped, 1000);
     until("open requests", || counts(&dropped).1.outstanding() > 5);
     let (address, meter) = (dropped.address(), dropped.meter());
     drop(dropped);
     assert!(TcpStream::connect(address).is_err());
-    let (_, snapshot) = meter.read();
+    let snapshot = meter.snapshot();
     assert_eq!(snapshot.canary.outstanding(), 0, "what was open is counted as failed");
 }
 

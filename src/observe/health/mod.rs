@@ -354,167 +354,91 @@ fn hints(kind: Option<Doubt>, target: &str) -> Vec<String> {
 mod tests {
     use super::*;
 
-    fn answer(status: u16, body: &str) -> Result<Answer, NoAnswer> {
-        Ok(Answer {
-            status,
-            body: body.into(),
-            cut: false,
-            took: Duration::from_millis(2),
-        })
+    const DB: &str = r#"{"status":"not-ready","checks":[{"name":"db","status":"failing","error":"refused"},{"name":"cache","status":"ok"}]}"#;
+
+    /// `200`, `503 db`, `refused`, `late`, `broken`.
+    fn answer(said: &str) -> Result<Answer, NoAnswer> {
+        let (status, body) = said.split_once(' ').unwrap_or((said, ""));
+        match status {
+            "refused" => Err(NoAnswer::NoConnection("connection refused".to_owned())),
+            "late" => Err(NoAnswer::TimedOut),
+            "broken" => Err(NoAnswer::Broken("half".to_owned())),
+            status => Ok(Answer {
+                status: status.parse().expect("a status"),
+                body: if body == "db" { DB } else { body }.into(),
+                cut: false,
+                took: Duration::from_millis(2),
+            }),
+        }
     }
 
-    fn refused() -> Result<Answer, NoAnswer> {
-        Err(NoAnswer::NoConnection("connection refused".to_owned()))
-    }
-
-    fn health(
-        live: Result<Answer, NoAnswer>,
-        ready: Result<Answer, NoAnswer>,
-        startup: Result<Answer, NoAnswer>,
-    ) -> Health {
+    fn health(probes: [&str; 3]) -> Health {
         judge(&Asked {
             target: "http://x".to_owned(),
-            probes: vec![live, ready, startup],
+            probes: probes.map(answer).into(),
             metrics: None,
             deadline: Duration::from_secs(2),
         })
     }
 
-    const DB: &str = r#"{"status":"not-ready","checks":[{"name":"db","status":"failing","error":"refused"},{"name":"cache","status":"ok"}]}"#;
-
     #[test]
     fn each_fault_has_its_verdict_and_each_look_alike_another() {
-        let ok = || answer(200, "ok");
-        let broken = || Err(NoAnswer::Broken("half".to_owned()));
-        let table = [
-            (ok(), ok(), ok(), Verdict::Healthy, None, "alive and ready"),
+        use Verdict::{Degraded, Down, Healthy};
+        for (probes, verdict, summary) in [
+            (["200 ok", "200", "200"], Healthy, "alive and ready"),
+            (["204", "200 {", "200"], Healthy, "alive and ready"),
             // A service without a startup path is as healthy as one with it.
-            (ok(), ok(), answer(404, ""), Verdict::Healthy, None, "alive and ready"),
-            (ok(), answer(204, ""), ok(), Verdict::Healthy, None, "alive and ready"),
-            (ok(), answer(503, DB), ok(), Verdict::Degraded, None, "not ready"),
-            (ok(), answer(400, ""), ok(), Verdict::Degraded, None, "not ready"),
-            (
-                ok(),
-                Err(NoAnswer::TimedOut),
-                ok(),
-                Verdict::Degraded,
-                None,
-                "not ready",
-            ),
-            (
-                ok(),
-                answer(200, DB),
-                ok(),
-                Verdict::Degraded,
-                None,
-                "ready, and not well",
-            ),
-            (
-                ok(),
-                answer(503, ""),
-                answer(503, ""),
-                Verdict::Degraded,
-                None,
-                "not started yet",
-            ),
-            (
-                answer(500, ""),
-                answer(503, ""),
-                answer(503, ""),
-                Verdict::Down,
-                None,
-                "not alive",
-            ),
-            (
-                Err(NoAnswer::TimedOut),
-                refused(),
-                refused(),
-                Verdict::Down,
-                None,
-                "not alive",
-            ),
-            (
-                answer(404, ""),
-                answer(503, ""),
-                ok(),
-                Verdict::Degraded,
-                None,
-                "not ready",
-            ),
-            (
-                refused(),
-                refused(),
-                refused(),
-                Verdict::CouldNotTell,
-                Some(Doubt::Unreachable),
-                "nothing answers",
-            ),
-            (
-                answer(401, ""),
-                answer(401, ""),
-                ok(),
-                Verdict::CouldNotTell,
-                Some(Doubt::Denied),
-                "not allowed to ask",
-            ),
-            (
-                ok(),
-                answer(302, ""),
-                ok(),
-                Verdict::CouldNotTell,
-                Some(Doubt::NoEvidence),
-                "it does not say whether it is healthy",
-            ),
-            (
-                ok(),
-                answer(404, ""),
-                ok(),
-                Verdict::CouldNotTell,
-                Some(Doubt::NoEvidence),
-                "it does not say whether it is healthy",
-            ),
-            (
-                answer(404, ""),
-                ok(),
-                ok(),
-                Verdict::CouldNotTell,
-                Some(Doubt::NoEvidence),
-                "it does not say whether it is healthy",
-            ),
-            (
-                ok(),
-                broken(),
-                ok(),
-                Verdict::CouldNotTell,
-                Some(Doubt::NoEvidence),
-                "it does not say whether it is healthy",
-            ),
-        ];
-        for (live, ready, startup, verdict, kind, summary) in table {
-            let said = format!("{live:?} {ready:?} {startup:?}");
-            let health = health(live, ready, startup);
+            (["200", "200", "404"], Healthy, "alive and ready"),
+            (["200", "503 db", "200"], Degraded, "not ready"),
+            (["200", "400", "200"], Degraded, "not ready"),
+            (["200", "late", "200"], Degraded, "not ready"),
+            (["404", "503", "200"], Degraded, "not ready"),
+            (["200", "200 db", "200"], Degraded, "ready, and not well"),
+            (["200", "503", "503"], Degraded, "not started yet"),
+            (["500", "503", "503"], Down, "not alive"),
+            (["late", "refused", "refused"], Down, "not alive"),
+        ] {
+            let health = health(probes);
+            assert_eq!((health.verdict, &*health.summary), (verdict, summary), "{probes:?}");
+            assert_eq!((health.kind, health.hints.len()), (None, 0), "{probes:?}");
+        }
+    }
+
+    #[test]
+    fn silence_and_other_answers_are_neither_health_nor_the_lack_of_it() {
+        use Doubt::{Denied, NoEvidence, Unreachable};
+        for (probes, doubt) in [
+            (["refused", "refused", "refused"], Unreachable),
+            (["200", "refused", "200"], Unreachable),
+            (["401", "403", "200"], Denied),
+            (["200", "302", "200"], NoEvidence),
+            (["200", "404", "200"], NoEvidence),
+            (["404", "200", "200"], NoEvidence),
+            (["200", "broken", "200"], NoEvidence),
+        ] {
+            let health = health(probes);
             assert_eq!(
-                (health.verdict, health.kind, &*health.summary),
-                (verdict, kind, summary),
-                "{said}"
+                (health.verdict, health.kind),
+                (Verdict::CouldNotTell, Some(doubt)),
+                "{probes:?}"
             );
-            assert_eq!(health.kind.is_some(), !health.hints.is_empty(), "{said}");
+            assert_eq!((health.causes.len(), health.hints.len()), (0, 1), "{probes:?}");
         }
     }
 
     #[test]
     fn symptoms_are_folded_under_one_cause() {
-        let down = health(answer(500, ""), answer(503, DB), answer(503, ""));
+        let down = health(["500", "503 db", "503"]);
         assert_eq!(down.causes.len(), 1);
         assert_eq!(down.causes[0].what, "/livez answers 500");
-        let not_ready = health(answer(200, ""), answer(503, DB), answer(200, ""));
+        let not_ready = health(["200", "503 db", "200"]);
         assert_eq!(not_ready.causes[0].what, "/readyz answers 503");
         assert_eq!(not_ready.causes[0].checks, ["`db` fails: refused"]);
     }
 
     #[test]
     fn what_is_not_known_is_listed() {
-        let health = health(answer(200, ""), answer(200, ""), answer(404, ""));
+        let health = health(["200", "200", "404"]);
         let unknown = [Unknown {
             what: "startup".to_owned(),
             why: "answers 404, no such path".to_owned(),

@@ -81,7 +81,7 @@ fn parse(text: &str) -> Option<Red> {
 fn p99(buckets: &[(f64, f64)]) -> Option<f64> {
     let (_, all) = buckets.last().filter(|(_, all)| *all > 0.0)?;
     let (edge, _) = buckets.iter().find(|(_, below)| *below >= 0.99 * all)?;
-    edge.is_finite().then_some(edge)
+    edge.is_finite().then_some(*edge)
 }
 
 #[expect(
