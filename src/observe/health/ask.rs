@@ -56,15 +56,16 @@ impl HealthRequest {
     }
 }
 
+/// The text may hold a password, so it is not shown.
 fn url(text: &str) -> Result<Url, Failure> {
-    // The text itself may hold a password, so it is not shown.
-    let bad =
-        |why: &str| Failure::new(Kind::Usage, format!("the URL cannot be asked: {why}")).hint("http://127.0.0.1:8080");
-    let url = Url::parse(text).map_err(|e| bad(&e.to_string()))?;
-    match url.scheme() {
-        "http" | "https" => Ok(url),
-        scheme => Err(bad(&format!("`{scheme}:` is neither `http:` nor `https:`"))),
+    let bad = |why: &str| {
+        Failure::new(Kind::Usage, format!("the URL cannot be asked: {why}"))
+            .hint("msctl health --url http://127.0.0.1:8080")
+    };
+    if !["http://", "https://"].iter().any(|scheme| text.starts_with(scheme)) {
+        return Err(bad("it does not begin with `http://` or `https://`"));
     }
+    Url::parse(text).map_err(|e| bad(&e.to_string()))
 }
 
 /// Asks once.

@@ -41,6 +41,17 @@ pub(super) fn checks(body: &[u8]) -> Vec<Check> {
     checks
 }
 
+/// The reason that a service gives as a whole: `{"status":"fail","cause":"draining"}`.
+pub(super) fn cause(body: &[u8]) -> Option<String> {
+    let Ok(Value::Object(object)) = serde_json::from_slice(body) else {
+        return None;
+    };
+    let text = ["cause", "error", "output", "message", "reason"]
+        .iter()
+        .find_map(|key| object.get(*key)?.as_str().filter(|text| !text.is_empty()));
+    text.map(short)
+}
+
 fn in_json(object: &Map<String, Value>) -> Vec<Check> {
     match object.get("checks").or_else(|| object.get("components")) {
         Some(Value::Array(list)) => list.iter().filter_map(|check| in_object(None, check)).collect(),
@@ -60,7 +71,7 @@ fn in_object(name: Option<&str>, check: &Value) -> Option<Check> {
     let word = |keys: &[&str]| keys.iter().find_map(|key| check.get(key)?.as_str());
     let name = name.or_else(|| word(&["name"]))?;
     let status = check.as_str().or_else(|| word(&["status", "state"]))?;
-    let why = word(&["error", "output", "message", "reason"]).filter(|why| !why.is_empty());
+    let why = word(&["cause", "error", "output", "message", "reason"]).filter(|why| !why.is_empty());
     Some(Check {
         name: short(name),
         fails: !is_well(status),
@@ -124,6 +135,7 @@ mod tests {
         let db = || vec![check("db", true, Some("refused")), check("cache", false, None)];
         for body in [
             r#"{"status":"not-ready","checks":[{"name":"db","status":"failing","error":"refused","duration_ms":1.2},{"name":"cache","status":"ok"}]}"#,
+            r#"{"status":"fail","cause":"db is down: refused","checks":{"db":{"status":"down","cause":"refused","latency_ms":1.2},"cache":{"status":"up","latency_ms":0}}}"#,
             r#"{"status":"fail","checks":{"db":[{"status":"fail","output":"refused"}],"cache":[{"status":"pass"}]}}"#,
             r#"{"status":"DOWN","components":{"db":{"status":"DOWN","error":"refused"},"cache":{"status":"UP"}}}"#,
             "[-]db failed: refused\n[+]cache ok\nreadyz check failed\n",
@@ -148,6 +160,17 @@ mod tests {
         }
         assert_eq!(checks(b"\xff\xfe{"), []);
         assert_eq!(read(&"[".repeat(100_000)), []);
+    }
+
+    #[test]
+    fn a_reason_for_the_whole_is_read() {
+        assert_eq!(
+            cause(br#"{"status":"fail","cause":"draining"}"#).as_deref(),
+            Some("draining")
+        );
+        for body in ["", "draining", r#"{"cause":""}"#, r#"{"cause":7}"#, r#"["cause"]"#] {
+            assert_eq!(cause(body.as_bytes()), None, "{body}");
+        }
     }
 
     #[test]

@@ -269,8 +269,13 @@ fn answered(probe: &mut Probe, answer: &Answer) {
         404 | 405 | 501 => unknown(probe, Doubt::NoEvidence, format!("answers {status}, no such path")),
         _ => {
             probe.state = State::Failing;
-            probe.why = Some(format!("answers {status}"));
             probe.checks = body::checks(&answer.body);
+            // A check that fails says it better.
+            let named = probe.checks.iter().any(|check| check.fails);
+            let cause = body::cause(&answer.body).filter(|_| !named);
+            probe.why = Some(cause.map_or(format!("answers {status}"), |cause| {
+                format!("answers {status}: {cause}")
+            }));
         }
     }
 }

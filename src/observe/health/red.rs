@@ -8,7 +8,10 @@ use serde::Serialize;
 
 use crate::remote::http::{Answer, NoAnswer};
 
-/// The histogram of the OpenTelemetry conventions.
+/// The counter of what `msctl new` scaffolds.
+const TOTAL: &str = "http_server_requests_total";
+
+/// The histogram of the OpenTelemetry conventions; it counts too, where there is no counter.
 const FAMILY: &str = "http_server_request_duration_seconds";
 
 /// The labels under which the HTTP status is found.
@@ -37,35 +40,24 @@ pub(super) fn read(answer: &Result<Answer, NoAnswer>, deadline: Duration) -> Res
     };
     match answer.status {
         200 if answer.cut => Err("too much to read".to_owned()),
-        200 => parse(&String::from_utf8_lossy(&answer.body)).ok_or_else(|| format!("no series of {FAMILY}")),
+        200 => parse(&String::from_utf8_lossy(&answer.body))
+            .ok_or_else(|| format!("neither {TOTAL} nor {FAMILY} is there")),
         status => Err(format!("answers {status}")),
     }
 }
 
 fn parse(text: &str) -> Option<Red> {
-    let mut red = Red::default();
+    let (mut total, mut counted) = (None, None);
     let mut buckets: BTreeMap<u64, (f64, f64)> = BTreeMap::new();
-    let mut found = false;
     for sample in text.lines().filter_map(sample) {
+        if sample.name == TOTAL {
+            add(&mut total, &sample);
+        }
         match sample.name.strip_prefix(FAMILY) {
-            Some("_count") => {
-                found = true;
-                red.requests += whole(sample.value);
-                if let Some(status) = STATUS.iter().find_map(|name| sample.label(name)) {
-                    let failed = if status.starts_with('5') {
-                        whole(sample.value)
-                    } else {
-                        0
-                    };
-                    *red.failed.get_or_insert(0) += failed;
-                }
-            }
+            Some("_count") => add(&mut counted, &sample),
             Some("_bucket") => {
-                if let Some(edge) = sample
-                    .label("le")
-                    .and_then(|le| le.parse::<f64>().ok())
-                    .filter(|e| *e >= 0.0)
-                {
+                let edge = sample.label("le").and_then(|le| le.parse::<f64>().ok());
+                if let Some(edge) = edge.filter(|e| *e >= 0.0) {
                     // The bits of numbers that are not negative are in the order of the numbers.
                     buckets.entry(edge.to_bits()).or_insert((edge, 0.0)).1 += sample.value;
                 }
@@ -73,8 +65,22 @@ fn parse(text: &str) -> Option<Red> {
             _ => (),
         }
     }
+    let mut red = total.or(counted)?;
     red.p99_seconds = p99(buckets.into_values().collect::<Vec<_>>().as_slice());
-    found.then_some(red)
+    Some(red)
+}
+
+fn add(to: &mut Option<Red>, sample: &Sample<'_>) {
+    let red = to.get_or_insert_default();
+    red.requests += whole(sample.value);
+    if let Some(status) = STATUS.iter().find_map(|name| sample.label(name)) {
+        let failed = if status.starts_with('5') {
+            whole(sample.value)
+        } else {
+            0
+        };
+        *red.failed.get_or_insert(0) += failed;
+    }
 }
 
 /// The lowest edge below which 99 of 100 lie; buckets are cumulative, and the last one holds all.
@@ -179,6 +185,21 @@ go_goroutines 7
             p99_seconds: Some(0.025),
         };
         assert_eq!(parse(METRICS), Some(red));
+    }
+
+    #[test]
+    fn the_counter_of_a_scaffolded_service_is_read_with_its_histogram() {
+        let text = "http_server_requests_total{code=\"200\",method=\"GET\",route=\"/a\"} 90\n\
+                    http_server_requests_total{code=\"500\",method=\"GET\",route=\"/a\"} 10\n\
+                    http_server_request_duration_seconds_bucket{method=\"GET\",route=\"/a\",le=\"0.1\"} 100\n\
+                    http_server_request_duration_seconds_bucket{method=\"GET\",route=\"/a\",le=\"+Inf\"} 100\n\
+                    http_server_request_duration_seconds_count{method=\"GET\",route=\"/a\"} 100\n";
+        let red = Red {
+            requests: 100,
+            failed: Some(10),
+            p99_seconds: Some(0.1),
+        };
+        assert_eq!(parse(text), Some(red));
     }
 
     #[test]
