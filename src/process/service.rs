@@ -31,7 +31,7 @@ const TAIL_BYTES: u64 = 4096;
 /// A program with its arguments.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Program {
-    /// A path, or a name on PATH.
+    /// A name on PATH, or a path; a relative one starts where the program is run.
     pub name: String,
     /// Its arguments.
     pub arguments: Vec<String>,

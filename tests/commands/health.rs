@@ -309,6 +309,24 @@ fn it_waits_until_the_service_is_healthy_and_not_longer() {
 }
 
 #[test]
+fn a_proxy_of_the_environment_is_not_asked_for_this_machine() {
+    let server = Server::healthy_but(&[]);
+    let sandbox = ["HTTP_PROXY", "http_proxy", "ALL_PROXY"]
+        .iter()
+        .fold(Sandbox::new(), |sandbox, name| {
+            sandbox.with_env(name, "http://127.0.0.1:9")
+        });
+    let run = sandbox.msctl(["health", "--url", &server.url()]);
+    assert_eq!(run.code, 0, "{}", run.transcript());
+    let run = sandbox.msctl(["health", "--url", "http://service.invalid", "--timeout", "20s"]);
+    assert!(
+        run.stdout.contains("(connection refused)"),
+        "the proxy was asked: {}",
+        run.transcript()
+    );
+}
+
+#[test]
 fn a_machine_reads_the_same() {
     let server = Server::healthy_but(&[("/readyz", says(503, NOT_READY)), ("/startupz", says(404, ""))]);
     let url = server.url();

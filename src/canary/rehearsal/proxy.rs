@@ -1,8 +1,8 @@
 //! The weighted proxy: sends each request to one of two upstreams, streams both bodies, and knows how each request ended.
 //!
 //! A request has failed when its upstream answered 5xx, could not be reached, broke off, or had not answered to the last
-//! byte before the deadline. The client then gets what came, or 502, or 504. Nothing is tried twice: a retry would hide
-//! what the canary did.
+//! byte before the deadline. The client then gets what came, or 502, or 504. No request that went out is tried again: a
+//! retry would hide what the canary did.
 
 use std::net::SocketAddr;
 use std::pin::Pin;

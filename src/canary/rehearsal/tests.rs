@@ -293,6 +293,19 @@ fn method_path_headers_and_body_are_passed_on_and_connection_headers_are_not() {
 }
 
 #[test]
+fn answers_without_a_body_are_counted_as_well() {
+    let world = world(&[], 0.001);
+    for request in [
+        "HEAD / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+        "GET / HTTP/1.0\r\n\r\n",
+    ] {
+        assert!(send(world.address(), request).contains("200 OK"));
+    }
+    until("both", || counts(&world).0.counts.requests == 2);
+    assert_eq!(counts(&world).0.counts.failed, 0);
+}
+
+#[test]
 fn answers_that_break_off_or_drip_past_the_deadline_have_failed() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a listener");
     let address = listener.local_addr().expect("an address");

@@ -330,6 +330,7 @@ fn verdict(probes: &[Probe], causes: &[Cause]) -> (Verdict, Option<Doubt>, Strin
     };
     let doubt = probe.doubt.unwrap_or(Doubt::NoEvidence);
     let summary = match doubt {
+        Doubt::Unreachable if probes.iter().any(|p| p.status.is_some()) => "it does not always answer",
         Doubt::Unreachable => "nothing answers",
         Doubt::Denied => "not allowed to ask",
         Doubt::NoEvidence => "it does not say whether it is healthy",
