@@ -8,6 +8,7 @@ pub mod journal;
 pub mod judge;
 pub mod machine;
 pub mod plan;
+pub mod rehearsal;
 pub mod replay;
 pub mod summary;
 

@@ -2,6 +2,7 @@
 
 mod clock;
 mod interrupt;
+pub mod service;
 
 pub use clock::Clock;
 pub use interrupt::Interrupt;

@@ -1,1 +1,3 @@
 //! The doors to the network.
+
+pub mod http;

@@ -1,5 +1,6 @@
 //! A test per command: it reads like a transcript.
 
+mod health;
 mod house;
 mod logs;
 mod man;
