@@ -1,8 +1,19 @@
-//! The door to other programs and to what a process is told from outside: signals, the clock.
+//! The door to other programs, and to what a process is told from outside: signals, the clock.
+//!
+//! Nothing else starts a program. A program gets what its [`Invocation`] lists and nothing of msctl's own environment; it never outlives its run.
+//! This room must not know what a tool's output means.
 
 mod clock;
 mod interrupt;
+mod invocation;
+mod output;
+mod pipe;
+mod run;
 pub mod service;
+mod tools;
 
 pub use clock::Clock;
 pub use interrupt::Interrupt;
+pub use invocation::Invocation;
+pub use output::{End, ToolOutput};
+pub use tools::{GO, GOLANGCI_LINT, GOVULNCHECK, HADOLINT, SearchPath, TRIVY, Tool};
