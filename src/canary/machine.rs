@@ -178,6 +178,8 @@ pub struct Machine {
     state: State,
     step: usize,
     asked: Weight,
+    /// The weight that the evidence is about.
+    judged: Weight,
 }
 
 impl Machine {
@@ -189,6 +191,7 @@ impl Machine {
             state: State::New,
             step: 0,
             asked: Weight::NONE,
+            judged: Weight::NONE,
         }
     }
 
@@ -209,7 +212,7 @@ impl Machine {
             step: self.step,
             asked: self.asked,
             reason,
-            evidence: self.judge.evidence(self.asked),
+            evidence: self.judge.evidence(self.judged),
             needed: self.judge.needed(),
             effects,
         }
@@ -246,7 +249,6 @@ impl Machine {
     fn enter(&mut self, at: u64, step: usize, reason: Reason) -> (Reason, Vec<Effect>) {
         self.step = step;
         self.asked = self.plan.steps[step];
-        self.judge.next_step();
         self.state = State::Settling { since: at };
         (reason, vec![Effect::Write(self.asked)])
     }
@@ -259,6 +261,8 @@ impl Machine {
         now: Option<(Counts, Counts)>,
     ) -> (Reason, Vec<Effect>) {
         if weight == self.asked {
+            self.judge.next_step();
+            self.judged = weight;
             self.state = State::Holding {
                 since: at,
                 counted: now,

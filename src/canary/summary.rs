@@ -34,17 +34,33 @@ pub struct Row {
 }
 
 /// A release so far.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Summary {
     /// Its steps, as they came; the way back is none.
     pub rows: Vec<Row>,
-    /// The last decision that was no waiting.
-    pub last: Option<Reason>,
+    /// The weight that was read last.
+    pub weight: Option<Weight>,
+    /// The weight that was asked for last.
+    pub asked: Weight,
     /// Why it turned back, if it did.
     pub why: Option<Reason>,
     began: u64,
     base: Option<(Counts, Counts)>,
     now: Option<(Counts, Counts)>,
+}
+
+impl Default for Summary {
+    fn default() -> Self {
+        Self {
+            rows: Vec::new(),
+            weight: None,
+            asked: Weight::NONE,
+            why: None,
+            began: 0,
+            base: None,
+            now: None,
+        }
+    }
 }
 
 impl Summary {
@@ -62,7 +78,11 @@ impl Summary {
         if decision.effects.contains(&Effect::Write(Weight::NONE)) && self.why.is_none() {
             self.why = Some(decision.reason.clone());
         }
-        self.last = Some(decision.reason.clone());
+        self.asked = decision.asked;
+        self.weight = match input {
+            Input::Counters { weight, .. } | Input::Blind { weight, .. } => Some(*weight),
+            Input::Lost { .. } | Input::Stop { .. } => None,
+        };
     }
 
     fn settled(&mut self, at: u64, decision: &Decision, counters: Option<(Counts, Counts)>) {
@@ -96,13 +116,8 @@ impl Summary {
         (row.stable_requests, row.stable_failed) = (stable.requests, stable.failed);
         row.harm = decision.evidence.harm.exp();
         row.took = at.saturating_sub(self.began);
-        // A decision that begins the next step has forgotten this one's proof.
-        if decision.reason != Reason::Safe {
-            row.safe = decision.evidence.safe.exp();
-            row.needed = decision.needed;
-        } else {
-            row.needed = Some(0);
-        }
+        row.safe = decision.evidence.safe.exp();
+        row.needed = decision.needed;
     }
 
     /// Requests that failed at the canary, over all steps.

@@ -2,11 +2,13 @@
 //!
 //! stdout is data, stderr is everything else. It must not know what a command does.
 
+mod live;
 mod paint;
 mod progress;
 mod stream;
 mod text;
 
+pub use live::Live;
 pub use paint::{Page, Paint};
 pub use progress::Progress;
 pub use text::{clean, count, duration};
@@ -142,6 +144,16 @@ impl Ui {
     /// A line that says what is going on until it is dropped: on a terminal only.
     pub fn progress(&self, what: &str) -> Progress {
         Progress::new(self.watching, what)
+    }
+
+    /// A block of lines that is shown anew as its numbers move: on a terminal only.
+    pub fn live(&self) -> Live {
+        Live::new(self.watching)
+    }
+
+    /// A page for [`Self::live`].
+    pub fn page(&self) -> Page {
+        Page::new(self.err_paint.clone())
     }
 
     /// Shows an error on stderr (and as `msctl.failure/v1` on stdout in JSON mode); gives its exit code.

@@ -1,5 +1,6 @@
 //! A test per command: it reads like a transcript.
 
+mod canary;
 mod health;
 mod house;
 mod logs;

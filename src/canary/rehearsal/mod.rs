@@ -4,6 +4,7 @@
 //! clock, and is used from a plain thread. It must not know a plan, a judge or a journal: it says what happened.
 
 mod backend;
+pub mod build;
 mod fault;
 mod load;
 mod proxy;

@@ -38,7 +38,10 @@ pub struct Tally {
 impl Tally {
     /// As a meter gives it.
     pub const fn whole(&self) -> Counts {
-        Counts { sent: self.sent, ..self.counts }
+        Counts {
+            sent: self.sent,
+            ..self.counts
+        }
     }
 
     /// Assigned and not yet ended.

@@ -2,6 +2,7 @@
 
 pub mod explain;
 pub mod rehearse;
+pub(super) mod show;
 
 use super::Context;
 use crate::failure::{Exit, Failure};

@@ -1,0 +1,149 @@
+//! How a release is shown: its table, its events, its last word.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::canary::machine::{Outcome, Reason};
+use crate::canary::summary::{Row, Summary};
+use crate::config::units::Weight;
+use crate::failure::Exit;
+use crate::ui::{Page, count};
+
+/// The exit code of an outcome.
+pub(super) const fn exit(outcome: Outcome) -> Exit {
+    match outcome {
+        Outcome::Promoted => Exit::Done,
+        Outcome::RolledBack => Exit::No,
+        Outcome::CouldNotTell => Exit::CouldNotTell,
+        Outcome::Conflict => Exit::Conflict,
+        Outcome::Stuck => Exit::Stuck,
+        Outcome::Interrupted => Exit::Interrupted,
+        Outcome::Terminated => Exit::Terminated,
+    }
+}
+
+/// `PROMOTED`, in its paint.
+pub(super) fn word(outcome: Outcome, page: &Page) -> String {
+    match outcome {
+        Outcome::Promoted => page.paint.good("PROMOTED"),
+        Outcome::RolledBack => page.paint.bad("ROLLED BACK"),
+        Outcome::CouldNotTell => page.paint.doubt("COULD NOT TELL"),
+        Outcome::Conflict => page.paint.bad("CONFLICT"),
+        Outcome::Stuck => page.paint.bad("STUCK"),
+        Outcome::Interrupted | Outcome::Terminated => page.paint.doubt("STOPPED"),
+    }
+}
+
+/// Why, in a sentence without its full stop.
+pub(super) fn why(outcome: Outcome, summary: &Summary) -> String {
+    let row = summary.rows.last();
+    let rates = row.map_or(String::new(), |row| {
+        let of = |failed, requests| format!("{} of {}", count(failed), count(requests));
+        let (canary, stable) = (
+            of(row.canary_failed, row.canary_requests),
+            of(row.stable_failed, row.stable_requests),
+        );
+        format!("the canary failed {canary} requests, stable {stable}")
+    });
+    match (outcome, summary.why.as_ref()) {
+        (Outcome::Promoted, _) => "every step was shown to be safe".into(),
+        (Outcome::Conflict, _) => "somebody else moved traffic; nothing was overwritten".into(),
+        (Outcome::Stuck, _) => "traffic could not be put back, or not be seen to be".into(),
+        (Outcome::Interrupted, _) => "you asked to stop".into(),
+        (Outcome::Terminated, _) => "the process was asked to end".into(),
+        (_, Some(Reason::Harm)) if slow(row) => format!("the canary answers more slowly than stable; {rates}"),
+        (_, Some(Reason::Harm)) => rates,
+        (_, Some(Reason::Split)) => "requests are not split as asked".into(),
+        (_, Some(Reason::NotInForce)) => "the weight that was written did not come into force".into(),
+        (_, Some(Reason::Lost)) => "the router does not answer".into(),
+        (_, Some(Reason::Patience)) => match row.and_then(|r| r.needed) {
+            Some(needed) => format!(
+                "no proof in time, {} more requests of the canary were needed",
+                count(needed)
+            ),
+            None => "no proof in time; at this rate of failures no number of requests would do".into(),
+        },
+        _ => rates,
+    }
+}
+
+/// Whether the canary's failures alone do not say why.
+fn slow(row: Option<&Row>) -> bool {
+    row.is_some_and(|row| row.canary_failed == 0)
+}
+
+/// The head of the table.
+pub(super) fn head() -> Vec<String> {
+    [
+        "asked",
+        "measured",
+        "canary failed",
+        "stable failed",
+        "harm",
+        "safe",
+        "still needed",
+    ]
+    .map(str::to_owned)
+    .to_vec()
+}
+
+/// One step as a row of the table.
+pub(super) fn cells(row: &Row) -> Vec<String> {
+    let of = |failed: u64, requests: u64| format!("{} of {}", count(failed), count(requests));
+    vec![
+        format!("{:>5}", row.asked.to_string()),
+        row.measured
+            .map_or_else(|| "-".to_owned(), |m| format!("{:.1} %", m * 100.0)),
+        of(row.canary_failed, row.canary_requests),
+        of(row.stable_failed, row.stable_requests),
+        strength(row.harm),
+        strength(row.safe),
+        row.needed.map_or_else(
+            || "no number".to_owned(),
+            |n| if n == 0 { "-".to_owned() } else { count(n) },
+        ),
+    ]
+}
+
+/// Evidence as a number a person compares with 1/alpha.
+pub(super) fn strength(evidence: f64) -> String {
+    if evidence >= 1e6 {
+        "> 1 000 000".into()
+    } else if evidence >= 10.0 {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "10 to a million")]
+        let whole = evidence.round() as u64;
+        count(whole)
+    } else {
+        format!("{evidence:.1}")
+    }
+}
+
+/// `msctl.canary.report/v1`: how a release ended.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(in crate::commands) struct ReleaseReport {
+    /// What it is called by.
+    pub(super) id: String,
+    /// The service.
+    pub(super) service: String,
+    /// What kind of release it was, and over what.
+    pub(super) setting: String,
+    /// How it ended; none when its journal ends before it did.
+    #[schemars(with = "Option<String>")]
+    pub(super) outcome: Option<Outcome>,
+    /// The weight in force at the end, per mille, read back; none where it was not read.
+    pub(super) weight: Option<Weight>,
+    /// How long it took, in milliseconds.
+    pub(super) took: u64,
+    /// The evidence that rolls back, and the proof that is enough: 1/alpha.
+    pub(super) threshold: f64,
+    /// Its steps, as they went.
+    pub(super) steps: Vec<Row>,
+    /// Requests that failed at the canary.
+    pub(super) harmed: u64,
+    /// Its journal.
+    pub(super) journal: String,
+    /// Decisions that came out the same when they were computed again; `explain` alone has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) recomputed: Option<usize>,
+}
