@@ -4,6 +4,7 @@
 
 mod paint;
 mod progress;
+mod prompt;
 mod stream;
 mod text;
 
