@@ -4,3 +4,4 @@ mod health;
 mod house;
 mod logs;
 mod man;
+mod new;
