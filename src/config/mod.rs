@@ -1,5 +1,6 @@
 //! `msctl.yaml` and what the user set: typed model, layers, schema. The only YAML door.
 
+pub mod answers;
 pub mod environment;
 pub mod names;
 pub mod seed;

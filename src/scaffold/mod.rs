@@ -3,6 +3,7 @@
 //! It owns every path and byte that msctl puts into a service's directory; it must not know a command line or a terminal.
 
 pub mod component;
+mod gomod;
 #[cfg(test)]
 mod lint;
 pub mod lock;

@@ -8,7 +8,7 @@ use super::component::Component;
 use super::lock::{self, Lock};
 use super::render::{Package, Renderer, Variables};
 use super::templates::{BASE, Templates};
-use super::{File, TreePath, quote};
+use super::{File, TreePath, gomod, quote};
 use crate::failure::{Failure, Kind};
 
 /// A list of files, by path; no two are the same file on any system.
@@ -138,7 +138,30 @@ pub(super) fn render(
         let (owner, id, class) = (template.owner.clone(), template.id(), class(file.path.as_str()));
         Ok(Planned { owner, id, class, file })
     });
-    planned.collect()
+    merged(planned.collect::<Result<_, Failure>>()?)
+}
+
+/// The files that base and components bring together become one, which is the base's.
+fn merged(planned: Vec<Planned>) -> Result<Vec<Planned>, Failure> {
+    let mut whole: Vec<Planned> = Vec::new();
+    let mut parts: BTreeMap<TreePath, Vec<Planned>> = BTreeMap::new();
+    for one in planned {
+        if gomod::merge(one.file.path.as_str(), &[]).is_some() {
+            parts.entry(one.file.path.clone()).or_default().push(one);
+        } else {
+            whole.push(one);
+        }
+    }
+    for (path, mut parts) in parts {
+        parts.sort_by_key(|part| part.owner != BASE);
+        let texts: Vec<_> = parts.iter().map(|p| String::from_utf8_lossy(&p.file.bytes)).collect();
+        let texts: Vec<&str> = texts.iter().map(AsRef::as_ref).collect();
+        let bytes = gomod::merge(path.as_str(), &texts).transpose()?.unwrap_or_default();
+        let mut first = parts.swap_remove(0);
+        first.file.bytes = bytes.into_bytes();
+        whole.push(first);
+    }
+    Ok(whole)
 }
 
 /// The versions of the base and of these components.
@@ -160,6 +183,7 @@ fn class(path: &str) -> Class {
     let ending = name.rsplit('.').next().unwrap_or_default();
     match ending {
         _ if name.ends_with("_gen.go") => Class::Owned,
+        _ if path == "internal/app/modules.go" => Class::Seed,
         "mod" | "sum" | "yaml" | "yml" | "toml" | "json" => Class::Structured,
         "md" => Class::Seed,
         _ => Class::Merged,

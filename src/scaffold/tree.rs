@@ -75,8 +75,8 @@ impl Site {
         found
     }
 
-    /// Makes the directory with these files. `stopped` is asked before every file.
-    pub fn build(&self, files: &[File], stopped: &dyn Fn() -> bool) -> Result<(), Failure> {
+    /// Makes the directory with these files. `stopped` is asked before every file: the signal that came.
+    pub fn build(&self, files: &[File], stopped: &dyn Fn() -> Option<Kind>) -> Result<(), Failure> {
         let (name, new) = self.beside().map_err(|e| Failure::io("make", &self.target, e))?;
         let built = fill(&new, files, stopped)
             .map_err(|stop| stop.failure(&self.target))
@@ -142,27 +142,24 @@ fn no_parent(above: &Path, error: io::Error) -> Failure {
 
 /// Why a tree was not finished.
 enum Stop {
-    Asked,
+    Asked(Kind),
     Failed(String, io::Error),
 }
 
 impl Stop {
     fn failure(self, target: &Path) -> Failure {
         match self {
-            Self::Asked => Failure::new(
-                Kind::Interrupted,
-                format!("interrupted while making `{}`", target.display()),
-            ),
+            Self::Asked(kind) => Failure::new(kind, format!("interrupted while making `{}`", target.display())),
             Self::Failed(path, error) => Failure::io("write", target.join(path), error),
         }
     }
 }
 
-fn fill(new: &Dir, files: &[File], stopped: &dyn Fn() -> bool) -> Result<(), Stop> {
+fn fill(new: &Dir, files: &[File], stopped: &dyn Fn() -> Option<Kind>) -> Result<(), Stop> {
     let mut open: HashMap<&str, Dir> = HashMap::new();
     for file in files {
-        if stopped() {
-            return Err(Stop::Asked);
+        if let Some(kind) = stopped() {
+            return Err(Stop::Asked(kind));
         }
         let failed = |error| Stop::Failed(file.path.to_string(), error);
         match file.path.as_str().rsplit_once('/') {
@@ -176,7 +173,7 @@ fn fill(new: &Dir, files: &[File], stopped: &dyn Fn() -> bool) -> Result<(), Sto
             }
         }
     }
-    if stopped() { Err(Stop::Asked) } else { Ok(()) }
+    stopped().map_or(Ok(()), |kind| Err(Stop::Asked(kind)))
 }
 
 /// A new file; one that is there is an error.
@@ -206,8 +203,8 @@ mod tests {
         vec![plain("go.mod"), plain("a/b/c"), plain("a/b/d"), run]
     }
 
-    fn go_on() -> bool {
-        false
+    fn go_on() -> Option<Kind> {
+        None
     }
 
     fn entries(of: &Path) -> Vec<String> {
@@ -266,7 +263,7 @@ mod tests {
                     "file" => fs::write(&target, "theirs").unwrap(),
                     _ => _ = symlink("nowhere", &target),
                 }
-                false
+                None
             };
             let failure = site.build(&files(), &appear).unwrap_err();
             assert_eq!(failure.kind(), Kind::Conflict, "{kind}: {failure}");
@@ -283,10 +280,10 @@ mod tests {
             let asked = Cell::new(0);
             let stopped = || {
                 asked.set(asked.get() + 1);
-                asked.get() > after
+                (asked.get() > after).then_some(Kind::Terminated)
             };
             let failure = Site::survey(&target).unwrap().build(&files(), &stopped).unwrap_err();
-            assert_eq!(failure.kind(), Kind::Interrupted);
+            assert_eq!(failure.kind(), Kind::Terminated);
             assert_eq!(entries(above.path()), Vec::<String>::new(), "after {after} files");
         }
     }

@@ -5,6 +5,7 @@
 mod live;
 mod paint;
 mod progress;
+mod prompt;
 mod stream;
 mod text;
 

@@ -5,3 +5,4 @@ mod health;
 mod house;
 mod logs;
 mod man;
+mod new;

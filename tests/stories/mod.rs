@@ -1,4 +1,5 @@
 //! Whole ways through the program.
 
 mod install;
+mod service;
 mod tools;
