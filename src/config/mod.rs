@@ -2,6 +2,7 @@
 
 pub mod environment;
 pub mod names;
+pub mod quantity;
 pub mod seed;
 pub mod service;
 pub mod units;
