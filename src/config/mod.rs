@@ -3,6 +3,7 @@
 pub mod answers;
 pub mod environment;
 pub mod names;
+pub mod quantity;
 pub mod seed;
 pub mod service;
 pub mod units;

@@ -111,6 +111,29 @@ checked_text!(
     253
 );
 
+/// The tag of an image; it is the `version` label of a pod too, so it keeps to the rules of a label.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Tag(String);
+checked_text!(Tag, tag, "^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$", 63);
+
+/// The digest of an image: `sha256:` and 64 hexadecimal digits.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Digest(String);
+checked_text!(Digest, digest, "^sha256:[0-9a-f]{64}$", 71);
+
+/// An image to build from, with its tag, its digest or both: `golang:1.26-alpine@sha256:…`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct BaseImage(String);
+checked_text!(
+    BaseImage,
+    base_image,
+    "^[a-z0-9][a-z0-9._:/-]*(:[A-Za-z0-9._-]+)?(@sha256:[0-9a-f]{64})?$",
+    300
+);
+
 /// `payment-canary-…` must still be a DNS label, so a name leaves room for what msctl hangs on to it.
 const LONGEST_SERVICE: usize = 50;
 
@@ -261,6 +284,56 @@ fn repository(text: &str) -> Result<(), Failure> {
     Err(refuse("image repository", text, flaw).hint("such as registry.example/shop/payment"))
 }
 
+fn tag(text: &str) -> Result<(), Failure> {
+    let good = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
+    let ends = |b: Option<u8>| b.is_some_and(|b| b.is_ascii_alphanumeric());
+    let flaw = if text.is_empty() || text.len() > 63 {
+        "it is empty or longer than 63 characters"
+    } else if text == "latest" {
+        "it names another image tomorrow"
+    } else if !text.bytes().all(good) || !ends(text.bytes().next()) || !ends(text.bytes().last()) {
+        "it has letters, digits and `._-`, a letter or digit at both ends"
+    } else {
+        return Ok(());
+    };
+    Err(refuse("image tag", text, flaw).hint("such as 0.1.0"))
+}
+
+fn digest(text: &str) -> Result<(), Failure> {
+    let hex = text.strip_prefix("sha256:").unwrap_or_default();
+    let lower = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
+    if hex.len() == 64 && hex.bytes().all(lower) {
+        Ok(())
+    } else {
+        Err(refuse(
+            "image digest",
+            text,
+            "it is `sha256:` and 64 hexadecimal digits",
+        ))
+    }
+}
+
+fn base_image(text: &str) -> Result<(), Failure> {
+    let (named, sum) = text.split_once('@').map_or((text, None), |(n, s)| (n, Some(s)));
+    let (name, mark) = match named.rsplit_once(':') {
+        Some((name, mark)) if !mark.contains('/') => (name, Some(mark)),
+        _ => (named, None),
+    };
+    let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._:/-".contains(c);
+    let flaw = if mark.is_none() && sum.is_none() {
+        "it has neither tag nor digest"
+    } else if !name.starts_with(|c: char| c.is_ascii_alphanumeric()) || !name.chars().all(good) || text.len() > 300 {
+        "its name has lower-case letters, digits and `._-` between slashes"
+    } else if sum.is_some_and(|s| digest(s).is_err()) {
+        "its digest is not `sha256:` and 64 hexadecimal digits"
+    } else if mark.is_some_and(|t| tag(t).is_err()) {
+        "its tag is none, or is `latest`"
+    } else {
+        return Ok(());
+    };
+    Err(refuse("base image", text, flaw).hint("such as golang:1.26-alpine@sha256:…"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -343,6 +416,46 @@ mod tests {
             "a.b/c d",
         ] {
             assert!(Repository::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_base_image_says_which_one() {
+        let sum = format!("sha256:{}", "0a".repeat(32));
+        for good in [
+            "golang:1.26-alpine",
+            "gcr.io/distroless/static-debian13:nonroot",
+            "localhost:5000/go:1",
+            &format!("golang@{sum}"),
+            &format!("golang:1.26-alpine@{sum}"),
+        ] {
+            assert!(BaseImage::parse(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "",
+            "golang",
+            "golang:latest",
+            "localhost:5000/go",
+            "golang:1 AS x",
+            "golang:1\nRUN x",
+            "$X:1",
+            "golang@sha256:00",
+            "Golang:1",
+            ":1",
+        ] {
+            assert!(BaseImage::parse(bad).is_err(), "{bad:?}");
+        }
+        assert!(Digest::parse(&sum).is_ok());
+        assert!(Digest::parse(&sum.to_uppercase()).is_err());
+    }
+
+    #[test]
+    fn a_tag_can_be_a_label() {
+        for good in ["0.1.0", "v1", "2026-11-25.4f2a_b", "a"] {
+            assert!(Tag::parse(good).is_ok(), "{good}");
+        }
+        for bad in ["", "latest", "-1", "1.", "a b", "a:b", "a\n", &"1".repeat(64)] {
+            assert!(Tag::parse(bad).is_err(), "{bad:?}");
         }
     }
 }

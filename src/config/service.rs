@@ -6,7 +6,8 @@ use std::path::Path;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::names::{Host, ModulePath, Namespace, Repository, ServiceName};
+use super::names::{BaseImage, Digest, Host, ModulePath, Namespace, Repository, ServiceName, Tag};
+use super::quantity::{Cpu, Memory};
 use super::units::{Span, Steps};
 use super::yaml;
 use crate::failure::{Failure, Kind};
@@ -157,13 +158,25 @@ pub enum Telemetry {
     Otlp,
 }
 
-/// Where the image is kept.
+/// Its image: where it is kept, and what it is built from.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Image {
     /// Without tag or digest (default: registry.example/NAME).
     #[serde(skip_serializing_if = "Option::is_none")]
     repository: Option<Repository>,
+    /// The version that manifests name (default: 0.1.0).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tag: Option<Tag>,
+    /// The digest of that version, so that it cannot become another image.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    digest: Option<Digest>,
+    /// What it is compiled in (default: golang:1.26-alpine).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    builder: Option<BaseImage>,
+    /// What it runs on (default: gcr.io/distroless/static-debian13:nonroot).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    runtime: Option<BaseImage>,
 }
 
 /// How it runs in a cluster.
@@ -175,6 +188,8 @@ pub struct Deploy {
     namespace: Option<Namespace>,
     /// How many there are.
     pub replicas: Replicas,
+    /// What one of them gets.
+    pub resources: Resources,
 }
 
 /// How many there are: the autoscaler moves between the two.
@@ -224,6 +239,88 @@ impl TryFrom<RawReplicas> for Replicas {
                 "`replicas` needs 1 ≤ min ≤ max ≤ 1000, and has min {min}, max {max}"
             ))
         }
+    }
+}
+
+/// What one replica gets: what is kept for it, and what it may take at the most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case", try_from = "RawResources")]
+pub struct Resources {
+    /// Processor that is kept for it.
+    pub cpu: Cpu,
+    /// Processor at the most.
+    pub cpu_limit: Cpu,
+    /// Memory that is kept for it.
+    pub memory: Memory,
+    /// Memory at the most: it is ended beyond that.
+    pub memory_limit: Memory,
+}
+
+impl Default for Resources {
+    fn default() -> Self {
+        Self {
+            cpu: Cpu::millis(100),
+            cpu_limit: Cpu::millis(1_000),
+            memory: Memory::mebibytes(64),
+            memory_limit: Memory::mebibytes(256),
+        }
+    }
+}
+
+/// What one replica gets: what is kept for it, and what it may take at the most.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+#[schemars(rename = "Resources")]
+struct RawResources {
+    /// Processor that is kept for it.
+    cpu: Cpu,
+    /// Processor at the most.
+    cpu_limit: Cpu,
+    /// Memory that is kept for it.
+    memory: Memory,
+    /// Memory at the most: it is ended beyond that.
+    memory_limit: Memory,
+}
+
+impl Default for RawResources {
+    fn default() -> Self {
+        let Resources {
+            cpu,
+            cpu_limit,
+            memory,
+            memory_limit,
+        } = Resources::default();
+        Self {
+            cpu,
+            cpu_limit,
+            memory,
+            memory_limit,
+        }
+    }
+}
+
+impl TryFrom<RawResources> for Resources {
+    type Error = String;
+
+    fn try_from(raw: RawResources) -> Result<Self, String> {
+        let RawResources {
+            cpu,
+            cpu_limit,
+            memory,
+            memory_limit,
+        } = raw;
+        if cpu > cpu_limit {
+            return Err(format!("`cpu` is {cpu}, more than `cpu-limit` {cpu_limit}"));
+        }
+        if memory > memory_limit {
+            return Err(format!("`memory` is {memory}, more than `memory-limit` {memory_limit}"));
+        }
+        Ok(Self {
+            cpu,
+            cpu_limit,
+            memory,
+            memory_limit,
+        })
     }
 }
 
@@ -416,6 +513,11 @@ impl Service {
             let message = format!("`mesh.retries` is {}; it may be 0 to 10", service.mesh.retries);
             return Err(Failure::new(Kind::Config, message).note(format!("in `{file}`")));
         }
+        let (timeout, tries) = (service.mesh.timeout, u64::from(service.mesh.retries) + 1);
+        if timeout.as_millis() < tries {
+            let message = format!("`mesh.timeout` is {timeout}, less than 1ms for each of {tries} tries");
+            return Err(Failure::new(Kind::Config, message).note(format!("in `{file}`")));
+        }
         if service.mesh.mirror.is_some_and(|m| m == 0 || m > 100) {
             let message = "`mesh.mirror` is a percentage from 1 to 100";
             return Err(Failure::new(Kind::Config, message).note(format!("in `{file}`")));
@@ -451,6 +553,29 @@ impl Service {
     pub fn repository(&self) -> String {
         let given = self.image.repository.as_ref();
         given.map_or_else(|| format!("registry.example/{}", self.name), ToString::to_string)
+    }
+
+    /// The image that manifests name: repository, tag and, where it is known, digest.
+    pub fn image(&self) -> String {
+        let digest = self.image.digest.as_ref().map_or(String::new(), |d| format!("@{d}"));
+        format!("{}:{}{digest}", self.repository(), self.version())
+    }
+
+    /// The version that manifests name.
+    pub fn version(&self) -> &str {
+        self.image.tag.as_ref().map_or("0.1.0", Tag::as_str)
+    }
+
+    /// The image it is compiled in.
+    pub fn builder(&self) -> &str {
+        let given = self.image.builder.as_ref();
+        given.map_or("golang:1.26-alpine", BaseImage::as_str)
+    }
+
+    /// The image it runs on.
+    pub fn runtime(&self) -> &str {
+        let given = self.image.runtime.as_ref();
+        given.map_or("gcr.io/distroless/static-debian13:nonroot", BaseImage::as_str)
     }
 
     /// Its namespace.
@@ -522,6 +647,17 @@ mod tests {
             ("deploy: { replicas: { min: 5, max: 2 } }", "1 ≤ min ≤ max"),
             ("mesh: { timeout: 2 }", "3:18"),
             ("mesh: { timeout: soon }", "`soon` is no time such as"),
+            (
+                "mesh: { timeout: 0s }",
+                "`mesh.timeout` is 0s, less than 1ms for each of 3 tries",
+            ),
+            ("image: { tag: latest }", "it names another image tomorrow"),
+            ("image: { builder: golang }", "it has neither tag nor digest"),
+            (
+                "deploy: { resources: { memory: 512Mi } }",
+                "`memory` is 512Mi, more than `memory-limit` 256Mi",
+            ),
+            ("deploy: { resources: { memory: 64 } }", "`64` is no amount of memory"),
             ("mesh: { retries: 200 }", "`mesh.retries` is 200"),
             ("gate: { fail-on: hihg }", "did you mean `high`?"),
             ("gate: { checks: [lint, secret] }", "did you mean `secrets`?"),

@@ -2,6 +2,7 @@
 //!
 //! It knows no document; what a key may be is said by the type that is read.
 
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_yaml::{Budget, DuplicateKeyPolicy, Error, MergeKeyPolicy, Options};
 
@@ -40,6 +41,13 @@ pub fn read<T: DeserializeOwned>(file: &str, bytes: &[u8]) -> Result<T, Failure>
 pub fn documents(file: &str, bytes: &[u8]) -> Result<Vec<serde_json::Value>, Failure> {
     let text = text(file, bytes)?;
     serde_yaml::from_multiple_with_options(text, options()).map_err(|error| failure(file, text, &error))
+}
+
+/// Writes one document. Text that any reader of YAML would take for something else is quoted.
+pub fn write(document: &impl Serialize) -> Result<String, Failure> {
+    let plain = serde_yaml::ser_options! { compact_list_indent: true, prefer_block_scalars: false };
+    serde_yaml::to_string_with_options(document, plain)
+        .map_err(|error| Failure::new(Kind::Config, "cannot write YAML").caused_by(error))
 }
 
 fn text<'a>(file: &str, bytes: &'a [u8]) -> Result<&'a str, Failure> {
@@ -187,6 +195,57 @@ mod tests {
             let shown = shown(text);
             assert!(shown.contains(says), "{text:?}: {shown}");
         }
+    }
+
+    #[test]
+    fn what_is_written_is_read_back_as_the_same_by_every_reader() {
+        let texts = [
+            "true",
+            "no",
+            "On",
+            "y",
+            "~",
+            "",
+            "null",
+            "1e3",
+            "0x1f",
+            "017",
+            "1_000",
+            "1:30",
+            ".5",
+            ".inf",
+            "2026-01-01",
+            "a: b",
+            "a #b",
+            "- a",
+            "*a",
+            "&a",
+            "!a",
+            "%a",
+            "@a",
+            "`a",
+            "{a",
+            "x\ny: z\n",
+            " a ",
+            "a\u{85}b",
+            "\u{1f600}",
+            "'\"",
+        ];
+        for text in texts {
+            let document = serde_json::json!({ "v": [{ "k": text }] });
+            let written = write(&document).unwrap();
+            assert_eq!(
+                read::<serde_json::Value>("x", written.as_bytes()).unwrap(),
+                document,
+                "{written}"
+            );
+        }
+        let shown =
+            write(&serde_json::json!({ "a": "true", "b": "1e3", "c": "no", "d": "0.1.0", "e": ["x", 1], "f": {} }));
+        assert_eq!(
+            shown.unwrap(),
+            "a: \"true\"\nb: \"1e3\"\nc: \"no\"\nd: \"0.1.0\"\ne:\n- x\n- 1\nf: {}\n"
+        );
     }
 
     #[test]
