@@ -87,7 +87,8 @@ impl Document {
     /// Whole: under its name, with the `schema` field that each document carries.
     fn schema(&self) -> Schema {
         let mut schema = (self.2)();
-        schema.insert("$id".into(), format!("urn:msctl:{}", self.0.replace('/', ":")).into());
+        let version = self.0.rsplit('/').next().unwrap_or_default();
+        schema.insert("$id".into(), format!("urn:msctl:{}:{version}", self.name()).into());
         schema.insert("title".into(), self.0.into());
         if let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) {
             properties.insert("schema".into(), json!({ "const": self.0 }));

@@ -1,4 +1,5 @@
 //! Whole ways through the program.
 
+mod generated;
 mod install;
 mod tools;
