@@ -30,6 +30,9 @@ pub struct Settings {
     pub slack: f64,
     /// The same for its share of slow answers.
     pub latency_slack: f64,
+    /// How much more slow answers vary between looks than a dice would have it: variance over mean. A pause of a process slows all
+    /// the requests that it has at hand, which independent trials would not.
+    pub latency_spread: f64,
     /// The failure rate that a canary must be shown to stay below, unless stable is as bad.
     pub max_failed: f64,
 }
@@ -43,6 +46,7 @@ impl Settings {
             latency_tolerance: tolerance.max(1.5),
             slack: 1e-3,
             latency_slack: 0.02,
+            latency_spread: 3.0,
             max_failed: 0.05,
         }
     }
@@ -149,13 +153,9 @@ impl Judge {
             for (edge, sums) in self.latency.iter_mut().enumerate() {
                 let slow = [number(new.canary.slower[edge]), number(new.stable.slower[edge])];
                 for (sum, r) in sums.iter_mut().zip(SLOWER) {
-                    *sum += gain(
-                        r * s.latency_tolerance,
-                        s.latency_tolerance,
-                        s.latency_slack,
-                        [canary, stable],
-                        slow,
-                    );
+                    let (r0, slack) = (s.latency_tolerance, s.latency_slack);
+                    // A power below 1 of an expectation that is at most 1 is at most 1 too.
+                    *sum += gain(r * r0, r0, slack, [canary, stable], slow) / s.latency_spread;
                 }
             }
             for (sum, r) in self.step.relative.iter_mut().zip(BETTER) {

@@ -44,7 +44,7 @@ impl Plan {
     pub fn faster(mut self, times: u64) -> Self {
         let times = times.max(1);
         self.hold /= times;
-        self.patience /= times;
+        self.patience = (self.patience / times).max(120_000.min(self.patience));
         self.interval = (self.interval / times).max(20);
         self.settle = (self.settle / times).max(5_000);
         self

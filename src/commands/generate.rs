@@ -12,7 +12,7 @@ use crate::failure::{Exit, Failure, Kind};
 use crate::manifest::{Artefact, Target, seal};
 use crate::scaffold::write::{self, Found};
 use crate::scaffold::{File, TreePath};
-use crate::ui::{Page, Report, clean};
+use crate::ui::{Output, Page, Report, clean};
 
 /// The arguments of `msctl generate`.
 #[derive(Debug, clap::Args)]
@@ -102,16 +102,18 @@ fn file(artefact: &Artefact) -> Result<File, Failure> {
     Ok(File::plain(TreePath::parse(&artefact.path)?, artefact.text.as_str()))
 }
 
-/// The files themselves, each as one document in JSON.
+/// The files themselves, each as one document in JSON. One alone comes as it is; several have their paths above them.
 fn print(artefacts: &[Artefact], context: &Context) -> Exit {
-    for artefact in artefacts {
-        if context.ui.output() == crate::ui::Output::Json {
-            let Artefact { path, text } = artefact;
+    for Artefact { path, text } in artefacts {
+        if context.ui.output() == Output::Json {
             context
                 .ui
                 .document("msctl.generate.file/v1", &GeneratedFile { path, text });
+        } else if artefacts.len() == 1 {
+            context.ui.data(text);
         } else {
-            context.ui.data(&format!("# {}\n{}", artefact.path, artefact.text));
+            let start = if path.ends_with(".yaml") { "---\n" } else { "" };
+            context.ui.data(&format!("{start}# {path}\n{text}"));
         }
     }
     Exit::Done

@@ -52,10 +52,9 @@ pub fn write(document: &impl Serialize) -> Result<String, Failure> {
 
 fn text<'a>(file: &str, bytes: &'a [u8]) -> Result<&'a str, Failure> {
     if bytes.len() > LARGEST {
-        let size = bytes.len() / 1024;
         return Err(Failure::new(
             Kind::Config,
-            format!("`{file}` is too large: {size} KiB, the limit is 1024 KiB"),
+            format!("`{file}` is larger than 1024 KiB, more than a description needs"),
         ));
     }
     let no_text = |how: String| Failure::new(Kind::Config, format!("`{file}` is no text: {how}"));

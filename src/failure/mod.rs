@@ -5,6 +5,7 @@
 use std::error::Error;
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// The exit codes of every command, as grep and diff have them.
@@ -42,7 +43,7 @@ impl Exit {
 }
 
 /// Why a command could not do its work; the `kind` of its JSON form.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
     /// The command line is wrong.
@@ -85,7 +86,7 @@ impl Kind {
 }
 
 /// A place in a text the user wrote: 1-based line and column, with the line itself.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Place {
     /// The file as the user named it.
     pub file: String,
@@ -214,17 +215,25 @@ impl Failure {
     }
 }
 
-/// The JSON form of a [`Failure`].
-#[derive(Serialize)]
+/// What could not be done: `msctl.failure/v1`, the JSON form of a [`Failure`].
+#[derive(Serialize, JsonSchema)]
 pub struct Document<'a> {
+    /// `msctl.failure/v1`
     schema: &'static str,
+    /// Why.
     kind: Kind,
+    /// The exit code.
     exit: u8,
+    /// What happened, to what.
     message: &'a str,
+    /// Where in the user's text.
     #[serde(skip_serializing_if = "Option::is_none")]
     at: Option<&'a Place>,
+    /// What is underneath, outermost first.
     causes: Vec<String>,
+    /// How things stand.
     notes: &'a [String],
+    /// The ways out.
     hints: &'a [String],
 }
 

@@ -10,10 +10,12 @@ use serde_json::Value;
 use crate::support::{Run, Sandbox, program};
 
 /// Two steps that take a second, at 50 times the speed of the clock.
-const QUICK: [&str; 8] = [
+const QUICK: [&str; 10] = [
     "canary",
     "rehearse",
     "--fast",
+    "--rate",
+    "6",
     "--steps",
     "25,50",
     "--hold",

@@ -1,8 +1,10 @@
 //! A test per command: it reads like a transcript.
 
 mod canary;
+mod generate;
 mod health;
 mod house;
 mod logs;
 mod man;
 mod new;
+mod schema;

@@ -1,5 +1,6 @@
 //! Whole ways through the program.
 
+mod generated;
 mod install;
 mod service;
 mod tools;

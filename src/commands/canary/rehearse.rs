@@ -163,7 +163,6 @@ impl Request {
     }
 
     fn world(&self, args: &Args, (stable, canary, path): (Upstream, Upstream, String)) -> WorldRequest {
-        let timeout = self.service.mesh.timeout.duration();
         WorldRequest {
             stable,
             canary,
@@ -171,11 +170,7 @@ impl Request {
             rate: self.rate,
             arrivals: Arrivals::Poisson,
             path: args.path.clone().unwrap_or(path),
-            deadline: if self.speed > 1 {
-                timeout.min(Duration::from_secs(1))
-            } else {
-                timeout
-            },
+            deadline: self.service.mesh.timeout.duration(),
             seed: self.seed,
         }
     }
