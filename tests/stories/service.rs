@@ -48,7 +48,7 @@ fn linters_find_nothing_in_it() {
     assert_eq!(own.stdout, "0 issues.\n", "{}", own.transcript());
     let default = done(&sandbox, "golangci-lint run --no-config");
     assert_eq!(default.stdout, "0 issues.\n", "{}", default.transcript());
-    let gosec: Value = done(&sandbox, "gosec -quiet -fmt json ./...").json();
+    let gosec: Value = done(&sandbox, "gosec -fmt json ./...").json();
     assert_eq!(gosec["Issues"], serde_json::json!([]), "{gosec}");
     assert!(
         gosec["Stats"]["files"].as_u64() >= Some(10),
