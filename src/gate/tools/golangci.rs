@@ -85,7 +85,6 @@ pub(in crate::gate) fn check(bench: &Bench<'_>) -> Result<Evidence, Failure> {
     let mut evidence = Evidence::of(GOLANGCI_LINT.name);
     let place = bench.place()?;
     bench.search.find(&GOLANGCI_LINT)?;
-    evidence.version = bench.version(&GOLANGCI_LINT, &place);
     let go = Go::ask(bench, &place)?;
     let mut files = 0;
     for module in &modules {
@@ -99,6 +98,7 @@ pub(in crate::gate) fn check(bench: &Bench<'_>) -> Result<Evidence, Failure> {
         note_directives(bench, module, &mut evidence)?;
         files += seen.len();
     }
+    evidence.version = bench.version(&GOLANGCI_LINT, &place);
     evidence.seen = counted(files, "file");
     if evidence.needs_control(bench.request.fail_on) {
         evidence.control = prove(bench, &go, &place)?;

@@ -51,8 +51,8 @@ pub(in crate::gate) fn check(bench: &Bench<'_>) -> Result<Evidence, Failure> {
         .args(["--no-color", "--disable-ignore-pragma", "-f", "json", "-c"])
         .arg(config)
         .args(&arguments);
-    evidence.version = bench.version(&HADOLINT, &place);
     let (output, code) = bench.run(&invocation)?;
+    evidence.version = bench.version(&HADOLINT, &place);
     let said = parse(&output.stdout).map_err(|how| unusable(HADOLINT.name, &how, &output))?;
     let controls = CONTROLS.map(|below| place.path.join(below).to_string_lossy().into_owned());
     weigh(&mut evidence, said, code, &copies, &controls);

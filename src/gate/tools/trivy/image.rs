@@ -36,14 +36,13 @@ pub(in crate::gate) fn check(bench: &Bench<'_>) -> Result<Evidence, Failure> {
         .canonicalize()
         .map_err(|error| Failure::io("read", image, error))?;
     let mut evidence = Evidence::of(TRIVY.name);
-    let place = bench.place()?;
-    evidence.version = bench.version(&TRIVY, &place);
     bench.search.find(&TRIVY)?;
     let database = database(bench)?;
     if let Some(doubt) = doubt_about(&database, bench.now)? {
         evidence.doubt(doubt);
     }
     let report = look(bench, &database, &image, &mut evidence)?;
+    evidence.version = bench.version(&TRIVY, &bench.place()?);
     let kinds = weigh(&report, &mut evidence);
     if evidence.needs_control(bench.request.fail_on) {
         prove(bench, &database, report.metadata.os.as_ref(), &kinds, &mut evidence)?;

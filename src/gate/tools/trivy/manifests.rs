@@ -63,8 +63,8 @@ pub(in crate::gate) fn check(bench: &Bench<'_>) -> Result<Evidence, Failure> {
     for (file, _, text) in CONTROLS {
         place.write(&format!("scan/{file}"), text)?;
     }
-    evidence.version = bench.version(&TRIVY, &place);
     look(bench, &place, &expected, &mut evidence)?;
+    evidence.version = bench.version(&TRIVY, &place);
     Ok(evidence)
 }
 

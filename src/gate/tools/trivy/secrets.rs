@@ -41,7 +41,6 @@ pub(in crate::gate) fn check(bench: &Bench<'_>) -> Result<Evidence, Failure> {
     let place = bench.place()?;
     let copies = copy(bench, &place, &mut evidence)?;
     evidence.seen = counted(copies.len(), "file");
-    evidence.version = bench.version(&TRIVY, &place);
     let config = place.write("secret.yaml", CONFIG)?;
     let invocation = invoke(bench, &place, "fs")?
         .args([
@@ -54,6 +53,7 @@ pub(in crate::gate) fn check(bench: &Bench<'_>) -> Result<Evidence, Failure> {
         .arg(config)
         .arg(super::below(&place.path, "scan"));
     let (report, _) = scan(bench, &invocation, &mut evidence)?;
+    evidence.version = bench.version(&TRIVY, &place);
     let mut planted = 0;
     for scanned in report.scanned().iter().filter(|scanned| scanned.class == "secret") {
         let found = scanned.secrets.as_deref().unwrap_or_default();
