@@ -1,13 +1,331 @@
-//! `msctl gate`.
+//! `msctl gate`: what is asked, how the answer is shown, where it is kept.
+
+use std::fmt::Write;
+use std::path::PathBuf;
+
+use cap_std::ambient_authority;
+use cap_std::fs::Dir;
 
 use super::Context;
+use crate::config::service::{Check, Gate, Service, Severity};
+use crate::config::units::Span;
 use crate::failure::{Exit, Failure, Kind};
+use crate::gate::{self, CheckReport, Control, Event, Finding, GateReport, Request, Verdict};
+use crate::process::Interrupt;
+use crate::ui::{Output, Page, Report, clean, duration};
 
 /// The arguments of `msctl gate`.
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+#[command(after_help = "Exit codes: 0 PASS, 1 FAIL, 2 could not tell.
 
-/// Runs it.
-pub fn run(_args: &Args, _context: &Context) -> Result<Exit, Failure> {
-    Err(Failure::new(Kind::Usage, "`msctl gate` does not work yet"))
+Examples:
+  msctl gate                                     the checks that msctl.yaml asks for
+  msctl gate --only dockerfile,manifests
+  msctl gate --image payment.tar --trivy-db DIR  an image from `docker save`, too")]
+pub struct Args {
+    /// Make these checks alone
+    #[arg(long, value_enum, value_name = "CHECK,…", value_delimiter = ',')]
+    only: Vec<Check>,
+
+    /// The image: a docker-save archive, an OCI layout
+    #[arg(long, value_name = "FILE")]
+    image: Option<PathBuf>,
+
+    /// The least severity that fails (msctl.yaml: gate.fail-on)
+    #[arg(long, value_enum, value_name = "SEVERITY")]
+    fail_on: Option<Severity>,
+
+    /// trivy's database, for the image
+    #[arg(long, value_name = "DIR", env = "MSCTL_TRIVY_DB")]
+    trivy_db: Option<PathBuf>,
+
+    /// The Go vulnerability database, for the audit
+    #[arg(long, value_name = "DIR", env = "MSCTL_VULN_DB")]
+    vuln_db: Option<PathBuf>,
+
+    /// What one run of a tool may take
+    #[arg(long, value_name = "TIME", default_value = "5m")]
+    timeout: Span,
+}
+
+/// Where the last answer is kept, below the service's directory.
+const KEPT: &str = ".msctl/gate";
+
+/// Makes the checks, shows the answer.
+pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
+    let service = Service::find(context.directory())?;
+    let request = request(args, context, service.as_ref())?;
+    let interrupt = Interrupt::watch()?;
+    let progress = context.ui.progress("asking the tools");
+    let mut report = gate::run(&request, &interrupt, &mut |event| match event {
+        Event::Started(check) => progress.says(&format!("{} …", word(check))),
+        Event::Ended(check, verdict) => progress.says(&format!("{}: {}", word(check), label(verdict))),
+    })?;
+    drop(progress);
+    if service.is_some() {
+        match keep(context, &report) {
+            Ok(()) => report.kept = Some(format!("{KEPT}/latest.json")),
+            Err(failure) => context.ui.note(&format!("warning: the report was not kept: {failure}")),
+        }
+    }
+    if context.ui.output() == Output::Ci && context.environment.text("GITHUB_ACTIONS").is_some() {
+        context.ui.data(&annotations(&report));
+    }
+    context.ui.report(&report);
+    Ok(match report.verdict {
+        Verdict::Pass => Exit::Done,
+        Verdict::Fail => Exit::No,
+        Verdict::CouldNotTell | Verdict::NotApplicable => Exit::CouldNotTell,
+    })
+}
+
+fn request(args: &Args, context: &Context, service: Option<&Service>) -> Result<Request, Failure> {
+    let defaults = Gate::default();
+    let gate = service.map_or(&defaults, |service| &service.gate);
+    let checks = if args.only.is_empty() { &gate.checks } else { &args.only };
+    if args.timeout.as_millis() == 0 {
+        return Err(Failure::new(Kind::Usage, "`--timeout 0s` leaves no time for any tool"));
+    }
+    Ok(Request {
+        directory: context.directory().to_owned(),
+        checks: checks.clone(),
+        fail_on: args.fail_on.unwrap_or(gate.fail_on),
+        image: args.image.as_deref().map(|path| context.path(path)),
+        trivy_db: args.trivy_db.as_deref().map(|path| context.path(path)),
+        vuln_db: args.vuln_db.as_deref().map(|path| context.path(path)),
+        timeout: args.timeout.duration(),
+        environment: context.environment.clone(),
+    })
+}
+
+/// Written whole, and only below the service's directory, whatever links lie there.
+fn keep(context: &Context, report: &GateReport) -> Result<(), Failure> {
+    let io = |doing: &'static str| move |error| Failure::io(doing, KEPT, error);
+    let root = Dir::open_ambient_dir(context.directory(), ambient_authority()).map_err(io("open"))?;
+    root.create_dir_all(KEPT).map_err(io("create"))?;
+    let directory = root.open_dir(KEPT).map_err(io("open"))?;
+    let document = serde_json::json!({ "schema": GateReport::SCHEMA });
+    let text = serde_json::to_value(report).and_then(|body| {
+        let fields = document.as_object().into_iter().chain(body.as_object()).flatten();
+        serde_json::to_vec_pretty(
+            &fields
+                .map(|(name, value)| (name.clone(), value.clone()))
+                .collect::<serde_json::Map<_, _>>(),
+        )
+    });
+    let text = text.map_err(|error| Failure::io("write", KEPT, error.into()))?;
+    for (name, bytes) in [(".gitignore", b"*\n".to_vec()), ("latest.json", text)] {
+        let mut file = cap_tempfile::TempFile::new(&directory).map_err(io("write"))?;
+        std::io::Write::write_all(&mut file, &bytes).map_err(io("write"))?;
+        file.replace(name).map_err(io("write"))?;
+    }
+    Ok(())
+}
+
+const fn word(check: Check) -> &'static str {
+    match check {
+        Check::Dockerfile => "dockerfile",
+        Check::Manifests => "manifests",
+        Check::Secrets => "secrets",
+        Check::Lint => "lint",
+        Check::Audit => "audit",
+        Check::Image => "image",
+    }
+}
+
+const fn label(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Pass => "PASS",
+        Verdict::Fail => "FAIL",
+        Verdict::CouldNotTell => "????",
+        Verdict::NotApplicable => "N/A",
+    }
+}
+
+/// So many findings of a check are shown to a person; the report has all.
+const SHOWN: usize = 10;
+
+impl Report for GateReport {
+    const SCHEMA: &'static str = "msctl.gate.report/v1";
+
+    fn human(&self, page: &mut Page) {
+        let tool = |check: &CheckReport| match &check.version {
+            Some(version) => format!("{} {version}", check.tool),
+            None => check.tool.clone(),
+        };
+        let width = self
+            .checks
+            .iter()
+            .map(|check| tool(check).chars().count())
+            .max()
+            .unwrap_or(0);
+        let indent = 6 + 2 + 10 + 2 + width + 2;
+        for check in &self.checks {
+            let painted = match check.verdict {
+                Verdict::Pass => page.paint.good("PASS"),
+                Verdict::Fail => page.paint.bad("FAIL"),
+                Verdict::CouldNotTell => page.paint.doubt("????"),
+                Verdict::NotApplicable => page.paint.faint("N/A "),
+            };
+            let mut lines = lines(check).into_iter();
+            let first = lines.next().unwrap_or_default();
+            let time = duration(std::time::Duration::from_millis(check.milliseconds));
+            let name = format!("{:10}  {:width$}", word(check.check), clean(&tool(check)));
+            page.line(format!(
+                "  {painted}  {name}  {}   {}",
+                clean(&first),
+                page.paint.faint(&time)
+            ));
+            for line in lines {
+                page.line(format!("{}{}", " ".repeat(indent), clean(&line)));
+            }
+        }
+        page.line(last(self, page));
+        if let Some(kept) = &self.kept {
+            page.line(format!("  report: {kept}"));
+        }
+    }
+}
+
+/// What is said about one check; the first line stands beside its name.
+fn lines(check: &CheckReport) -> Vec<String> {
+    let mut lines = Vec::new();
+    match check.verdict {
+        Verdict::Pass => {
+            let found = counted(check.findings.len(), "finding");
+            let control = if check.control == Control::Found {
+                " · control found"
+            } else {
+                ""
+            };
+            lines.push(format!("{found} in {}{control}", check.seen));
+        }
+        Verdict::NotApplicable => lines.extend(check.notes.first().cloned()),
+        Verdict::Fail | Verdict::CouldNotTell => {}
+    }
+    let failing = check.findings.iter().filter(|finding| finding.fails);
+    for finding in failing.clone().take(SHOWN) {
+        lines.extend(finding_lines(finding));
+    }
+    if failing.clone().count() > SHOWN {
+        lines.push(format!("… and {} more, all in --output json", failing.count() - SHOWN));
+    }
+    for reason in &check.reasons {
+        lines.push(format!("could not tell: {}", reason.text.replace('\n', " ")));
+        lines.extend(reason.hints.iter().map(|hint| format!("hint: {hint}")));
+    }
+    lines
+}
+
+fn finding_lines(finding: &Finding) -> Vec<String> {
+    let at = place(finding).map_or(String::new(), |place| format!("{place}  "));
+    let message = finding.message.replace('\n', " ");
+    let mut lines = vec![format!("{at}{} {}: {message}", finding.severity.word(), finding.id)];
+    lines.extend(finding.trail.iter().map(|step| format!("  {step}")));
+    lines.extend(
+        finding
+            .hint
+            .iter()
+            .map(|hint| format!("  hint: {}", hint.replace('\n', " "))),
+    );
+    lines
+}
+
+fn place(finding: &Finding) -> Option<String> {
+    let file = finding.file.as_ref()?;
+    Some(match finding.line {
+        Some(line) => format!("{file}:{line}"),
+        None => file.clone(),
+    })
+}
+
+/// The verdict, and what it rests on.
+fn last(report: &GateReport, page: &Page) -> String {
+    let doubt = match report.could_not_tell {
+        0 => String::new(),
+        1 => "; 1 check could not tell".to_owned(),
+        number => format!("; {number} checks could not tell"),
+    };
+    let policy = format!("{:?}", report.fail_on).to_lowercase();
+    let time = duration(std::time::Duration::from_millis(report.milliseconds));
+    let made = report
+        .checks
+        .iter()
+        .filter(|check| check.verdict == Verdict::Pass)
+        .count();
+    match report.verdict {
+        Verdict::Fail => {
+            let found = counted(report.failing, "finding");
+            format!(
+                "{}: {found} at or above {policy}{doubt}. {time}",
+                page.paint.bad("FAIL")
+            )
+        }
+        Verdict::Pass => {
+            let good = page.paint.good("PASS");
+            format!(
+                "{good}: {}, nothing at or above {policy}. {time}",
+                counted(made, "check")
+            )
+        }
+        Verdict::CouldNotTell | Verdict::NotApplicable => {
+            let why = if report.could_not_tell == 0 {
+                "nothing here that a check looks at".to_owned()
+            } else {
+                format!("nothing at or above {policy} was found{doubt}")
+            };
+            format!("{}: {why}. {time}", page.paint.doubt("COULD NOT TELL"))
+        }
+    }
+}
+
+fn counted(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
+/// GitHub's workflow commands, one a finding and one a reason.
+fn annotations(report: &GateReport) -> String {
+    let mut text = String::new();
+    for check in &report.checks {
+        for finding in &check.findings {
+            let kind = if finding.fails { "error" } else { "warning" };
+            let mut properties = vec![format!(
+                "title={}",
+                property(&format!("{}: {}", word(check.check), finding.id))
+            )];
+            if let Some(file) = &finding.file {
+                properties.insert(0, format!("file={}", property(file)));
+                if let Some(line) = finding.line {
+                    properties.insert(1, format!("line={line}"));
+                }
+            }
+            _ = writeln!(text, "::{kind} {}::{}", properties.join(","), escaped(&finding.message));
+        }
+        for reason in &check.reasons {
+            let title = property(&format!("{}: could not tell", word(check.check)));
+            _ = writeln!(text, "::warning title={title}::{}", escaped(&reason.text));
+        }
+    }
+    text
+}
+
+/// What may stand behind `::`.
+fn escaped(text: &str) -> String {
+    clean(&text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A"))
+}
+
+/// What may stand in a property.
+fn property(text: &str) -> String {
+    escaped(text).replace(':', "%3A").replace(',', "%2C")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_annotation_cannot_be_broken_out_of() {
+        assert_eq!(escaped("50%\n::error::x\r"), "50%25%0A::error::x%0D");
+        assert_eq!(property("a,line=1:b\n"), "a%2Cline=1%3Ab%0A");
+    }
 }

@@ -1,1 +1,18 @@
 //! Judges a service before it ships: findings, policy, positive controls, reports; one file per tool.
+//!
+//! The gate believes no tool that says "nothing found". Each pass rests on three things: the tool saw what the gate itself
+//! had listed, it ended as a tool ends that has something to say, and it found what the gate had planted (the control).
+//! It must not know a terminal, nor how a report is shown.
+
+mod bench;
+mod finding;
+mod judge;
+mod run;
+mod tree;
+
+pub mod tools;
+
+pub use bench::Request;
+pub use finding::{Finding, Level};
+pub use judge::{CheckReport, Control, GateReport, Reason, Verdict};
+pub use run::{Event, run};

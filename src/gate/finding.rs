@@ -1,0 +1,122 @@
+//! What a tool found, in the gate's own words. Pure.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::config::service::Severity;
+
+/// How grave a finding is; a tool may not know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Level {
+    /// Low
+    Low,
+    /// Medium
+    Medium,
+    /// High
+    High,
+    /// Critical
+    Critical,
+    /// Not known: it counts as grave enough, whatever the policy.
+    Unknown,
+}
+
+impl Level {
+    /// The level a word of a tool means; any other word is unknown, never dropped.
+    pub fn of(word: &str) -> Self {
+        match word.to_ascii_lowercase().as_str() {
+            "critical" => Self::Critical,
+            "high" | "error" => Self::High,
+            "medium" | "warning" => Self::Medium,
+            "low" | "info" | "style" => Self::Low,
+            _ => Self::Unknown,
+        }
+    }
+
+    /// Whether it fails a gate that fails on `policy`.
+    pub const fn fails(self, policy: Severity) -> bool {
+        let least = match policy {
+            Severity::Low => Self::Low,
+            Severity::Medium => Self::Medium,
+            Severity::High => Self::High,
+            Severity::Critical => Self::Critical,
+        };
+        self as u8 >= least as u8
+    }
+
+    /// Its name.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+            Self::Critical => "critical",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// One thing that a tool found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Finding {
+    /// The tool's own name for it, such as `DL3007`.
+    pub id: String,
+    /// How grave it is.
+    pub severity: Level,
+    /// Where, from the service's directory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    /// 1-based.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub line: Option<u64>,
+    /// What it is.
+    pub message: String,
+    /// How it is reached, a step a line.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub trail: Vec<String>,
+    /// What to do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+    /// Whether the policy lets it fail the gate.
+    pub fails: bool,
+}
+
+impl Finding {
+    /// A finding without a place.
+    pub fn new(id: impl Into<String>, severity: Level, message: impl Into<String>) -> Self {
+        Self {
+            id: id.into(),
+            severity,
+            file: None,
+            line: None,
+            message: message.into(),
+            trail: Vec::new(),
+            hint: None,
+            fails: false,
+        }
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn at(mut self, file: impl Into<String>, line: Option<u64>) -> Self {
+        self.file = Some(file.into());
+        self.line = line.filter(|line| *line > 0);
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_severity_fails_under_every_policy() {
+        for policy in [Severity::Low, Severity::Medium, Severity::High, Severity::Critical] {
+            assert!(
+                Level::of("UNKNOWN").fails(policy) && Level::of("").fails(policy) && Level::of("new").fails(policy)
+            );
+        }
+        assert!(Level::High.fails(Severity::High) && !Level::Medium.fails(Severity::High));
+        assert!(Level::Low.fails(Severity::Low) && !Level::High.fails(Severity::Critical));
+    }
+}

@@ -1,0 +1,280 @@
+//! What the two Go tools share: the modules of the tree, their build tags, the user's Go settings, the list of packages.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+use super::super::bench::{Bench, Place, taken, unusable};
+use super::super::judge::{Evidence, Reason};
+use super::super::tree::is_foreign;
+use crate::failure::Failure;
+use crate::process::{GO, Invocation};
+
+/// What the user's Go is set to, as far as a tool needs it to find modules. GOFLAGS is not among it: it can hide files.
+const SETTINGS: [&str; 10] = [
+    "GOMODCACHE",
+    "GOCACHE",
+    "GOPROXY",
+    "GONOPROXY",
+    "GOSUMDB",
+    "GONOSUMDB",
+    "GOPRIVATE",
+    "GOTOOLCHAIN",
+    "GOROOT",
+    "GOVERSION",
+];
+
+/// Go as the user has it.
+pub(super) struct Go {
+    settings: BTreeMap<String, String>,
+}
+
+impl Go {
+    /// Asks `go env`, with the user's own HOME.
+    pub(super) fn ask(bench: &Bench<'_>, place: &Place) -> Result<Self, Failure> {
+        let own = ["HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "GOENV", "GOPATH"];
+        let names: Vec<&str> = own
+            .iter()
+            .chain(SETTINGS.iter().filter(|n| **n != "GOVERSION"))
+            .copied()
+            .collect();
+        let invocation = bench
+            .invoke(&GO, &place.path)?
+            .envs(taken(&bench.request.environment, &names))
+            .args(["env", "-json"])
+            .args(SETTINGS);
+        let (output, code) = bench.run(&invocation)?;
+        if code != 0 {
+            return Err(unusable(GO.name, &output.ending(), &output));
+        }
+        let settings = serde_json::from_slice(&output.stdout)
+            .map_err(|error| unusable(GO.name, &format!("`go env` cannot be read: {error}"), &output))?;
+        Ok(Self { settings })
+    }
+
+    /// Such as `1.26.8`.
+    pub(super) fn version(&self) -> &str {
+        self.settings
+            .get("GOVERSION")
+            .map_or("", |version| version.trim_start_matches("go"))
+    }
+
+    /// Gives a run the settings, and no flags.
+    pub(super) fn equip(&self, bench: &Bench<'_>, invocation: Invocation) -> Invocation {
+        let set = self
+            .settings
+            .iter()
+            .filter(|(name, value)| *name != "GOVERSION" && !value.is_empty());
+        let certificates: Vec<(OsString, OsString)> = taken(
+            &bench.request.environment,
+            &["SSL_CERT_FILE", "SSL_CERT_DIR", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY"],
+        );
+        invocation
+            .envs(set)
+            .envs(certificates)
+            .env("GOFLAGS", "")
+            .env("GOENV", "off")
+            .env("GOTELEMETRY", "off")
+    }
+}
+
+/// One `go.mod` and what is below it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Module {
+    /// From the root; empty for the root itself.
+    pub(super) directory: String,
+    /// The Go files that the `go` command would look at.
+    pub(super) files: Vec<String>,
+    /// Build tags that the files ask for, but for those of systems.
+    pub(super) tags: BTreeSet<String>,
+}
+
+impl Module {
+    pub(super) fn path(&self, bench: &Bench<'_>) -> PathBuf {
+        bench.tree.root.join(&self.directory)
+    }
+
+    /// Without tags, and with all of them where there are any.
+    pub(super) fn tag_sets(&self) -> Vec<String> {
+        let all = self.tags.iter().cloned().collect::<Vec<_>>().join(",");
+        if all.is_empty() {
+            vec![all]
+        } else {
+            vec![String::new(), all]
+        }
+    }
+}
+
+/// The modules of the tree that have Go files.
+pub(super) fn modules(bench: &Bench<'_>) -> Result<Vec<Module>, Failure> {
+    let files = &bench.tree.files;
+    let own = files.iter().filter(|file| !is_foreign(file) && !is_hidden(file));
+    let mut modules: Vec<Module> = own
+        .clone()
+        .filter_map(|file| file.strip_suffix("go.mod"))
+        .filter(|before| before.is_empty() || before.ends_with('/'))
+        .map(|before| Module {
+            directory: before.trim_end_matches('/').to_owned(),
+            files: Vec::new(),
+            tags: BTreeSet::new(),
+        })
+        .collect();
+    // The deepest module that holds a file owns it.
+    modules.sort_by_key(|module| std::cmp::Reverse(module.directory.len()));
+    for file in own.filter(|file| file.rsplit_once('.').is_some_and(|(_, ending)| ending == "go")) {
+        let holds = |module: &&mut Module| {
+            module.directory.is_empty()
+                || file
+                    .strip_prefix(&module.directory)
+                    .is_some_and(|rest| rest.starts_with('/'))
+        };
+        if let Some(module) = modules.iter_mut().find(holds) {
+            module.files.push(file.clone());
+            module
+                .tags
+                .extend(tags(&String::from_utf8_lossy(&bench.tree.read(file)?)));
+        }
+    }
+    modules.retain(|module| !module.files.is_empty());
+    modules.sort_by(|a, b| a.directory.cmp(&b.directory));
+    Ok(modules)
+}
+
+/// What `go` passes over.
+fn is_hidden(file: &str) -> bool {
+    file.split('/')
+        .any(|part| part.starts_with('_') || part.starts_with('.'))
+}
+
+/// Tags that are no choice of the user: systems, architectures, compilers, versions, and `ignore`.
+fn is_system(tag: &str) -> bool {
+    const KNOWN: &str = "aix android darwin dragonfly freebsd hurd illumos ios js linux nacl netbsd openbsd plan9 solaris wasip1 windows zos \
+        386 amd64 arm arm64 loong64 mips mips64 mips64le mipsle ppc64 ppc64le riscv riscv64 s390x sparc64 wasm \
+        unix cgo gc gccgo ignore race msan asan purego appengine";
+    KNOWN.split_whitespace().any(|known| known == tag) || tag.starts_with("go1") || tag.starts_with("goexperiment")
+}
+
+/// The tags in the `//go:build` lines of a file.
+fn tags(text: &str) -> BTreeSet<String> {
+    let lines = text.lines().take_while(|line| !line.starts_with("package "));
+    lines
+        .filter_map(|line| line.strip_prefix("//go:build "))
+        .flat_map(|line| line.split(|c: char| !(c.is_alphanumeric() || c == '_' || c == '.')))
+        .filter(|tag| !tag.is_empty() && !is_system(tag))
+        .map(str::to_owned)
+        .collect()
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+#[derive(Default)]
+struct Listed {
+    dir: PathBuf,
+    import_path: String,
+    go_files: Vec<String>,
+    cgo_files: Vec<String>,
+    test_go_files: Vec<String>,
+    #[serde(rename = "XTestGoFiles")]
+    x_test_go_files: Vec<String>,
+    error: Option<serde_json::Value>,
+}
+
+/// What `go list` sees of a module with these tags.
+#[derive(Default)]
+pub(super) struct Packages {
+    /// Import paths that have Go files besides tests.
+    pub(super) paths: BTreeSet<String>,
+    /// From the root.
+    pub(super) files: BTreeSet<String>,
+}
+
+/// Asks `go list` about a module, without its dependencies.
+pub(super) fn packages(
+    bench: &Bench<'_>,
+    go: &Go,
+    place: &Place,
+    module: &Module,
+    tags: &str,
+) -> Result<Packages, Failure> {
+    let invocation = go
+        .equip(bench, bench.invoke(&GO, &place.path)?)
+        .arg("-C")
+        .arg(module.path(bench))
+        .args([
+            "list",
+            "-e",
+            "-find",
+            "-json=Dir,ImportPath,GoFiles,CgoFiles,TestGoFiles,XTestGoFiles,Error",
+            "-tags",
+            tags,
+            "./...",
+        ]);
+    let (output, code) = bench.run(&invocation)?;
+    if code != 0 {
+        return Err(unusable(GO.name, &format!("`go list`: {}", output.ending()), &output));
+    }
+    let mut packages = Packages::default();
+    for listed in serde_json::Deserializer::from_slice(&output.stdout).into_iter::<Listed>() {
+        let listed =
+            listed.map_err(|error| unusable(GO.name, &format!("`go list` cannot be read: {error}"), &output))?;
+        let below = listed
+            .dir
+            .strip_prefix(&bench.tree.root)
+            .unwrap_or(&listed.dir)
+            .to_owned();
+        let sources = [
+            &listed.go_files,
+            &listed.cgo_files,
+            &listed.test_go_files,
+            &listed.x_test_go_files,
+        ];
+        let files = sources
+            .into_iter()
+            .flatten()
+            .map(|file| below.join(file).to_string_lossy().into_owned());
+        packages.files.extend(files);
+        if listed.error.is_none() && !(listed.go_files.is_empty() && listed.cgo_files.is_empty()) {
+            packages.paths.insert(listed.import_path);
+        }
+    }
+    Ok(packages)
+}
+
+/// Says which files no set of tags reaches.
+pub(super) fn reconcile(module: &Module, seen: &BTreeSet<String>, evidence: &mut Evidence) {
+    let unseen: Vec<&str> = module
+        .files
+        .iter()
+        .map(String::as_str)
+        .filter(|file| !seen.contains(*file))
+        .collect();
+    if seen.is_empty() {
+        evidence.doubt(Reason::new(format!(
+            "no Go file below `./{}` is built on this system",
+            module.directory
+        )));
+    } else if !unseen.is_empty() {
+        evidence.notes.push(format!(
+            "not built on this system, so not looked at: {}",
+            unseen.join(", ")
+        ));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tags_of_the_user_are_told_from_those_of_systems() {
+        let text =
+            "// x\n//go:build (integration || !lab_2) && linux && go1.21 && !ignore\n\npackage x\n//go:build late\n";
+        assert_eq!(
+            tags(text),
+            BTreeSet::from(["integration".to_owned(), "lab_2".to_owned()])
+        );
+        assert!(tags("//go:build windows || amd64\npackage x\n").is_empty());
+    }
+}

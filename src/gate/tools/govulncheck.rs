@@ -1,0 +1,407 @@
+//! govulncheck over each Go module against a local database; the control is a module made here that calls what any Go
+//! vulnerability database knows to be vulnerable.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use serde::Deserialize;
+
+use super::super::bench::{Bench, Place, unusable};
+use super::super::judge::{Control, Evidence, Reason};
+use super::super::{Finding, Level};
+use super::go::{Go, modules, packages, reconcile};
+use super::trivy::counted;
+use crate::failure::{Failure, Kind};
+use crate::process::GOVULNCHECK;
+
+/// Go publishes some reports a week; an index that has not moved for longer was not fetched.
+const OLDEST_DAYS: i64 = 14;
+
+const CONTROL_ID: &str = "GO-2021-0113";
+const CONTROL: [(&str, &str); 4] = [
+    (
+        "go.mod",
+        "module msctl.invalid/control\n\ngo 1.20\n\nrequire golang.org/x/text v0.3.6\n",
+    ),
+    (
+        "main.go",
+        "package main\n\nimport \"golang.org/x/text/language\"\n\nfunc main() { _, _ = language.Parse(\"en\") }\n",
+    ),
+    (
+        "vendor/modules.txt",
+        "# golang.org/x/text v0.3.6\n## explicit\ngolang.org/x/text/language\n",
+    ),
+    (
+        "vendor/golang.org/x/text/language/language.go",
+        "package language\n\nfunc Parse(s string) (string, error) { return s, nil }\n",
+    ),
+];
+
+/// One object of its stream.
+#[derive(Deserialize)]
+struct Message {
+    config: Option<Config>,
+    #[serde(rename = "SBOM")]
+    sbom: Option<Sbom>,
+    osv: Option<Osv>,
+    finding: Option<Found>,
+}
+
+#[derive(Clone, Default, Deserialize)]
+struct Config {
+    #[serde(default)]
+    scanner_version: String,
+    #[serde(default)]
+    go_version: String,
+    scan_level: String,
+    db_last_modified: Option<Timestamp>,
+}
+
+#[derive(Deserialize)]
+struct Sbom {
+    #[serde(default)]
+    roots: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct Osv {
+    id: String,
+    #[serde(default)]
+    summary: String,
+}
+
+#[derive(Deserialize)]
+struct Found {
+    osv: String,
+    #[serde(default)]
+    fixed_version: String,
+    trace: Vec<Frame>,
+}
+
+#[derive(Clone, Deserialize)]
+struct Frame {
+    module: String,
+    #[serde(default)]
+    version: String,
+    #[serde(default)]
+    package: String,
+    #[serde(default)]
+    function: String,
+    position: Option<Position>,
+}
+
+#[derive(Clone, Deserialize)]
+struct Position {
+    #[serde(default)]
+    filename: String,
+    #[serde(default)]
+    line: u64,
+}
+
+/// All of a stream.
+#[derive(Default)]
+struct Said {
+    config: Config,
+    roots: BTreeSet<String>,
+    summaries: BTreeMap<String, String>,
+    found: Vec<Found>,
+}
+
+pub(in crate::gate) fn check(bench: &Bench<'_>) -> Result<Evidence, Failure> {
+    let modules = modules(bench)?;
+    if modules.is_empty() {
+        return Ok(Evidence::not_applicable(GOVULNCHECK.name, "there is no Go module"));
+    }
+    let mut evidence = Evidence::of(GOVULNCHECK.name);
+    bench.search.find(&GOVULNCHECK)?;
+    let database = database(bench)?;
+    let place = bench.place()?;
+    let go = Go::ask(bench, &place)?;
+    let mut judged = go.version().to_owned();
+    for module in &modules {
+        let mut seen = BTreeSet::new();
+        for tags in module.tag_sets() {
+            let packages = packages(bench, &go, &place, module, &tags)?;
+            let said = audit(bench, &go, &place, &database, &module.path(bench), &tags)?;
+            for missing in packages.paths.difference(&said.roots) {
+                evidence.doubt(Reason::new(format!(
+                    "govulncheck does not say that it looked at {missing}"
+                )));
+            }
+            seen.extend(packages.files);
+            // Within the module, where a `toolchain` line may have chosen another Go than the one on the PATH.
+            said.config.go_version.trim_start_matches("go").clone_into(&mut judged);
+            evidence.version = Some(said.config.scanner_version.trim_start_matches('v').to_owned());
+            if let Some(doubt) = judge_age(said.config.db_last_modified, bench.now) {
+                evidence.doubt(doubt);
+            }
+            weigh(said, &module.directory, &mut evidence);
+        }
+        reconcile(module, &seen, &mut evidence);
+    }
+    evidence.seen = counted(modules.len(), "module");
+    compare_with_image(bench, &judged, &mut evidence)?;
+    if evidence.needs_control(bench.request.fail_on) {
+        evidence.control = prove(bench, &go, &place, &database)?;
+        if evidence.control == Control::Missed {
+            let text = format!("the database does not know {CONTROL_ID}, or govulncheck did not see it called");
+            evidence.doubt(Reason::new(text).hint(hint()));
+        }
+    }
+    Ok(evidence)
+}
+
+fn hint() -> &'static str {
+    "unpack https://vuln.go.dev/vulndb.zip into DIR && msctl gate --vuln-db DIR"
+}
+
+fn database(bench: &Bench<'_>) -> Result<PathBuf, Failure> {
+    let Some(given) = &bench.request.vuln_db else {
+        return Err(
+            Failure::new(Kind::NoEvidence, "no vulnerability database was given: `--vuln-db DIR`").hint(hint()),
+        );
+    };
+    if !given.join("index/db.json").is_file() {
+        let message = format!("there is no index/db.json in `{}`", given.display());
+        return Err(Failure::new(Kind::NoEvidence, message).hint(hint()));
+    }
+    given.canonicalize().map_err(|error| Failure::io("read", given, error))
+}
+
+fn judge_age(modified: Option<Timestamp>, now: Timestamp) -> Option<Reason> {
+    let Some(modified) = modified else {
+        return Some(Reason::new("the database does not say how old it is").hint(hint()));
+    };
+    let hours = now.duration_since(modified).as_hours();
+    let text = match hours / 24 {
+        _ if hours < -1 => format!("the database says it is of {modified}, which is to come"),
+        0..OLDEST_DAYS => return None,
+        days => format!("the database is {days} days old, limit {OLDEST_DAYS} days"),
+    };
+    Some(Reason::new(text).hint(hint()))
+}
+
+fn audit(
+    bench: &Bench<'_>,
+    go: &Go,
+    place: &Place,
+    database: &Path,
+    module: &Path,
+    tags: &str,
+) -> Result<Said, Failure> {
+    let invocation = go
+        .equip(bench, bench.invoke(&GOVULNCHECK, &place.path)?)
+        .arg("-C")
+        .arg(module)
+        .arg("-db")
+        .arg(format!("file://{}", database.display()))
+        .args(["-format", "json", "-test", "-tags", tags, "./..."]);
+    let (output, code) = bench.run(&invocation)?;
+    if code != 0 {
+        return Err(unusable(GOVULNCHECK.name, &output.ending(), &output));
+    }
+    parse(&output.stdout).map_err(|how| unusable(GOVULNCHECK.name, &how, &output))
+}
+
+fn parse(stdout: &[u8]) -> Result<Said, String> {
+    let mut said = Said::default();
+    let (mut configs, mut boms) = (0, 0);
+    for message in serde_json::Deserializer::from_slice(stdout).into_iter::<Message>() {
+        let message = message.map_err(|error| format!("its report cannot be read: {error}"))?;
+        if let Some(config) = message.config {
+            (said.config, configs) = (config, configs + 1);
+        }
+        if let Some(sbom) = message.sbom {
+            said.roots.extend(sbom.roots);
+            boms += 1;
+        }
+        if let Some(osv) = message.osv {
+            said.summaries.insert(osv.id, osv.summary);
+        }
+        if let Some(found) = message.finding.filter(|found| !found.trace.is_empty()) {
+            said.found.push(found);
+        }
+    }
+    match (configs, boms, said.config.scan_level.as_str()) {
+        (1, 1, "symbol") => Ok(said),
+        (1, 1, level) => Err(format!("it looked at the level `{level}`, not at symbols")),
+        _ => Err("its report is not whole".to_owned()),
+    }
+}
+
+/// One finding for each vulnerability and the deepest level at which it was seen; called before imported before required.
+fn weigh(said: Said, directory: &str, evidence: &mut Evidence) {
+    let mut deepest: BTreeMap<(String, String), Found> = BTreeMap::new();
+    for found in said.found {
+        let key = (found.osv.clone(), found.trace[0].module.clone());
+        match deepest.get(&key) {
+            Some(known) if depth(known) >= depth(&found) => {}
+            _ => _ = deepest.insert(key, found),
+        }
+    }
+    for found in deepest.into_values() {
+        let summary = said.summaries.get(&found.osv).map_or("", String::as_str);
+        let finding = finding(&found, summary, directory);
+        let same = |known: &&mut Finding| known.id == finding.id && known.message == finding.message;
+        if evidence.findings.iter_mut().find(same).is_none() {
+            evidence.findings.push(finding);
+        }
+    }
+}
+
+fn depth(found: &Found) -> u8 {
+    let first = &found.trace[0];
+    u8::from(!first.package.is_empty()) + u8::from(!first.function.is_empty())
+}
+
+fn finding(found: &Found, summary: &str, directory: &str) -> Finding {
+    let first = &found.trace[0];
+    // The database gives no severities: what is called is unknown, and so counts; what is not called is low.
+    let (level, how) = match depth(found) {
+        2 => (Level::Unknown, "reachable"),
+        1 => (Level::Low, "imported, not called"),
+        _ => (Level::Low, "required, not imported"),
+    };
+    let fixed = match found.fixed_version.as_str() {
+        "" => "no fix yet".to_owned(),
+        version => format!("fixed in {version}"),
+    };
+    let text = format!("{how}: {} {} ({fixed}) {summary}", first.module, first.version);
+    let mut finding = Finding::new(&found.osv, level, text.trim_end());
+    let own = found.trace.iter().rev().skip_while(|frame| frame.position.is_none());
+    let path = |position: &Position| match directory {
+        "" => position.filename.clone(),
+        below => format!("{below}/{}", position.filename),
+    };
+    for pair in own.collect::<Vec<_>>().windows(2) {
+        if let Some(position) = &pair[0].position {
+            let package = pair[1].package.rsplit('/').next().unwrap_or_default();
+            let place = if pair[0].version.is_empty() {
+                path(position)
+            } else {
+                position.filename.clone()
+            };
+            if finding.file.is_none() {
+                finding = finding.at(place.clone(), Some(position.line));
+            }
+            finding.trail.push(format!(
+                "{place}:{} calls {package}.{}",
+                position.line, pair[1].function
+            ));
+        }
+    }
+    finding.hint = match (found.fixed_version.as_str(), first.module.as_str()) {
+        ("", _) => None,
+        (version, "stdlib" | "toolchain") => Some(format!("build with Go {}", version.trim_start_matches('v'))),
+        (version, module) => Some(format!("go get {module}@{version}")),
+    };
+    finding
+}
+
+fn prove(bench: &Bench<'_>, go: &Go, place: &Place, database: &Path) -> Result<Control, Failure> {
+    for (file, text) in CONTROL {
+        place.write(&format!("control/{file}"), text)?;
+    }
+    let said = audit(bench, go, place, database, &place.path.join("control"), "")?;
+    let found = said
+        .found
+        .iter()
+        .any(|found| found.osv == CONTROL_ID && depth(found) == 2);
+    Ok(if found { Control::Found } else { Control::Missed })
+}
+
+/// The standard library that was judged is that of the Go on the PATH; the image may be built with another.
+fn compare_with_image(bench: &Bench<'_>, judged: &str, evidence: &mut Evidence) -> Result<(), Failure> {
+    for file in bench.tree.dockerfiles() {
+        let bytes = bench.tree.read(file)?;
+        for built in go_images(&String::from_utf8_lossy(&bytes)) {
+            let minor = |version: &str| version.split('.').take(2).collect::<Vec<_>>().join(".");
+            if minor(&built) != minor(judged) {
+                let text = format!("Go {judged} was judged, and `{file}` builds with Go {built}");
+                evidence.doubt(Reason::new(text).hint(format!("GOTOOLCHAIN=go{built} msctl gate --only audit")));
+            } else if built != judged {
+                evidence
+                    .notes
+                    .push(format!("Go {judged} was judged, and `{file}` builds with Go {built}"));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The versions in `FROM golang:1.26.8-alpine`.
+fn go_images(text: &str) -> BTreeSet<String> {
+    let froms = text.lines().filter_map(|line| {
+        let mut words = line.split_whitespace();
+        words.next().filter(|word| word.eq_ignore_ascii_case("FROM"))?;
+        words.find(|word| !word.starts_with("--"))
+    });
+    let tags = froms.filter_map(|image| {
+        let (name, tag) = image.split('@').next()?.rsplit_once(':')?;
+        (name == "golang" || name.ends_with("/golang")).then(|| tag.split('-').next().unwrap_or(tag).to_owned())
+    });
+    tags.filter(|tag| tag.starts_with(|c: char| c.is_ascii_digit()))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// govulncheck 1.9.0, 2026-11-25, trimmed.
+    const SAID: &str = r#"{"config":{"protocol_version":"v1.0.0","scanner_name":"govulncheck","scanner_version":"v1.9.0","db":"file:///d",
+        "db_last_modified":"2026-11-01T00:00:00Z","go_version":"go1.26.8","scan_level":"symbol","scan_mode":"source"}}
+        {"SBOM":{"go_version":"go1.26.8","modules":[{"path":"example.com/c"}],"roots":["example.com/c"]}}
+        {"progress":{"message":"Checking"}}
+        {"osv":{"id":"GO-2021-0113","summary":"Out-of-bounds read"}}
+        {"finding":{"osv":"GO-2021-0113","fixed_version":"v0.3.7","trace":[{"module":"golang.org/x/text","version":"v0.3.6"}]}}
+        {"finding":{"osv":"GO-2021-0113","fixed_version":"v0.3.7","trace":[{"module":"golang.org/x/text","version":"v0.3.6","package":"golang.org/x/text/language",
+         "function":"Parse","position":{"filename":"language/language.go","line":3}},{"module":"example.com/c","package":"example.com/c","function":"main",
+         "position":{"filename":"main.go","line":5}}]}}"#;
+
+    #[test]
+    fn the_deepest_level_is_kept_with_the_line_that_calls() {
+        let mut evidence = Evidence::of("govulncheck");
+        weigh(parse(SAID.as_bytes()).expect("a stream"), "sub", &mut evidence);
+        assert_eq!(evidence.findings.len(), 1);
+        let finding = &evidence.findings[0];
+        assert_eq!(finding.severity, Level::Unknown);
+        assert_eq!(
+            finding.message,
+            "reachable: golang.org/x/text v0.3.6 (fixed in v0.3.7) Out-of-bounds read"
+        );
+        assert_eq!(finding.trail, ["sub/main.go:5 calls language.Parse"]);
+        assert_eq!(finding.hint.as_deref(), Some("go get golang.org/x/text@v0.3.7"));
+    }
+
+    #[test]
+    fn half_a_stream_is_no_answer() {
+        for end in [0, 40, SAID.len() - 10] {
+            assert!(parse(&SAID.as_bytes()[..end]).is_err(), "{end}");
+        }
+        assert!(parse(SAID.replace("\"symbol\"", "\"module\"").as_bytes()).is_err());
+        assert!(parse(SAID.replace("\"SBOM\"", "\"other\"").as_bytes()).is_err());
+    }
+
+    #[test]
+    fn the_go_of_a_dockerfile_is_read() {
+        let text = "FROM --platform=x golang:1.26.8-alpine@sha256:00 AS a\nfrom docker.io/library/golang:1.27\nFROM golang:latest\nFROM a:1\n";
+        assert_eq!(
+            go_images(text),
+            BTreeSet::from(["1.26.8".to_owned(), "1.27".to_owned()])
+        );
+    }
+
+    #[test]
+    fn an_old_database_is_doubt() {
+        let now: Timestamp = "2026-11-25T12:00:00Z".parse().expect("a time");
+        let of = |text: &str| judge_age(Some(text.parse().expect("a time")), now).map(|reason| reason.text);
+        assert_eq!(of("2026-11-20T00:00:00Z"), None);
+        assert_eq!(
+            of("2020-11-25T12:00:00Z").as_deref(),
+            Some("the database is 2191 days old, limit 14 days")
+        );
+        assert!(of("2027-01-01T00:00:00Z").is_some() && judge_age(None, now).is_some());
+    }
+}

@@ -1,0 +1,100 @@
+//! trivy: what its three checks share. Each runs over copies in a private directory, with a cache and a configuration of its own.
+
+mod control;
+pub(in crate::gate) mod image;
+pub(in crate::gate) mod manifests;
+pub(in crate::gate) mod report;
+pub(in crate::gate) mod secrets;
+
+use std::path::Path;
+
+use super::super::bench::{Bench, Place, unusable};
+use super::super::judge::{Evidence, Reason};
+use crate::failure::Failure;
+use crate::process::{Invocation, TRIVY, ToolOutput};
+use report::Report;
+
+/// The code that trivy is told to end with where it finds something; its own failures are 1.
+pub(super) const FOUND: i32 = 9;
+
+/// Nothing of the repository, the environment or the user reaches it.
+fn invoke(bench: &Bench<'_>, place: &Place, word: &str) -> Result<Invocation, Failure> {
+    let config = place.write("trivy.yaml", "")?;
+    let ignore = place.write("trivyignore", "")?;
+    let cache = place.directory("cache")?;
+    Ok(bench
+        .invoke(&TRIVY, &place.path)?
+        .arg("--cache-dir")
+        .arg(cache)
+        .arg("-c")
+        .arg(config)
+        .arg(word)
+        .arg("--ignorefile")
+        .arg(ignore)
+        .args(["--skip-check-update", "--format", "json", "--exit-code"])
+        .arg(FOUND.to_string()))
+}
+
+/// Its report, if it ended as one that scanned; what it complained about becomes doubt.
+fn scan(bench: &Bench<'_>, invocation: &Invocation, evidence: &mut Evidence) -> Result<(Report, i32), Failure> {
+    let (output, code) = bench.run(invocation)?;
+    if code != 0 && code != FOUND {
+        return Err(unusable(TRIVY.name, &output.ending(), &output));
+    }
+    let report = Report::parse(&output.stdout).map_err(|how| unusable(TRIVY.name, &how, &output))?;
+    for error in errors(&output) {
+        evidence.doubt(Reason::new(format!("trivy met an error: {error}")));
+    }
+    if (code == FOUND) != report.has_findings() {
+        let text = format!(
+            "trivy contradicts itself: exit code {code} and {} findings",
+            report.findings()
+        );
+        evidence.doubt(Reason::new(text));
+    }
+    Ok((report, code))
+}
+
+/// The lines of its log that are errors.
+fn errors(output: &ToolOutput) -> Vec<String> {
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    let lines = text.lines().filter_map(|line| line.split_once("\tERROR\t"));
+    lines
+        .map(|(_, error)| error.replace('\t', " ").chars().take(300).collect())
+        .collect()
+}
+
+/// Without the comments that would switch trivy off; every other byte stays where it is.
+fn without_ignores(bytes: &[u8]) -> Vec<u8> {
+    let mut bytes = bytes.to_vec();
+    for word in [&b"trivy:ignore"[..], b"tfsec:ignore"] {
+        let mut at = 0;
+        while let Some(found) = memchr::memmem::find(&bytes[at..], word) {
+            at += found + word.len();
+            bytes[at - b":ignore".len()] = b'-';
+        }
+    }
+    bytes
+}
+
+/// `3 files`, `1 file`.
+pub(in crate::gate) fn counted(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
+/// A path as trivy names it, below the directory that it was given.
+fn below(place: &Path, directory: &str) -> std::path::PathBuf {
+    place.join(directory)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ignore_comments_lose_their_meaning_and_nothing_moves() {
+        let text = b"a #trivy:ignore:DS002\n# tfsec:ignore:x trivy:ignore\n";
+        let without = without_ignores(text);
+        assert_eq!(without, b"a #trivy-ignore:DS002\n# tfsec-ignore:x trivy-ignore\n");
+    }
+}
