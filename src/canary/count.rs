@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// One side of a canary release.
@@ -18,7 +19,7 @@ pub enum Arm {
 pub const EDGES: [u32; 12] = [2, 5, 10, 20, 35, 50, 100, 200, 500, 1_000, 2_000, 5_000];
 
 /// Counters of one arm since the beginning; they only grow, and start again at zero after a restart.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Counts {
     /// Requests that were sent to it; where a meter cannot know, those that ended.

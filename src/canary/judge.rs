@@ -11,6 +11,7 @@
 //! - **split**: requests are split as asked (the multinomial test of the same paper).
 
 use libm::{exp, lgamma, log};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::count::{Counts, EDGES};
@@ -62,7 +63,7 @@ pub struct Increment {
 }
 
 /// Evidence as it stands: the natural logarithm of each test's value.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Evidence {
     /// That the canary does harm: all metrics, each with its share.
@@ -354,7 +355,7 @@ mod tests {
                     r0,
                     slack,
                     [f64::from(n[0]), f64::from(n[1])],
-                    [bad as f64, good as f64],
+                    [number(bad), number(good)],
                 );
                 sum += chance * other * log.exp();
             }

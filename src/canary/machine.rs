@@ -3,6 +3,7 @@
 //! Two rules stand above all: the way back to stable has no precondition, and no release ends as done, rolled back or given up
 //! before the weight it claims was read back.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::count::Counts;
@@ -11,8 +12,12 @@ use super::plan::Plan;
 use crate::config::units::Weight;
 
 /// What the driver saw, in milliseconds since the release began.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, tag = "saw", rename_all = "kebab-case")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly every one is the large one, and one lives at a time"
+)]
 pub enum Input {
     /// The weight in force and the counters.
     Counters {
@@ -51,7 +56,7 @@ pub enum Input {
 }
 
 /// How somebody asked to stop.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Stopper {
     /// Ctrl-C
@@ -61,7 +66,7 @@ pub enum Stopper {
 }
 
 /// What the driver is to do now.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Effect {
     /// Write this weight.
@@ -71,7 +76,7 @@ pub enum Effect {
 }
 
 /// How a release ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
     /// All traffic is the canary's, read back.
@@ -91,7 +96,7 @@ pub enum Outcome {
 }
 
 /// Why the machine did what it did.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Reason {
     /// The release begins.
@@ -131,7 +136,7 @@ pub enum Reason {
 }
 
 /// One decision, with all it rests on.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Decision {
     /// Which step it is about, from 0.
@@ -150,6 +155,7 @@ pub struct Decision {
 
 /// Where a release stands.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "a machine has one")]
 enum State {
     New,
     /// A weight was written at this time and is not in force yet.

@@ -4,10 +4,14 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema};
 use serde_json::{Value, json};
 
-use super::{Context, generate, logs};
+use super::canary::rehearse::Event;
+use super::canary::show::ReleaseReport;
+use super::{Context, generate, logs, new, tour};
 use crate::config::service::Service;
 use crate::config::yaml::one_of;
 use crate::failure::{self, Exit, Failure, Kind};
+use crate::gate::GateReport;
+use crate::observe::health::Health;
 use crate::observe::log::Summary;
 use crate::ui::{Output, Page, Report};
 
@@ -32,13 +36,24 @@ pub struct Args {
 struct Document(&'static str, &'static str, fn() -> Schema);
 
 /// Every document.
-const DOCUMENTS: [Document; 6] = [
+const DOCUMENTS: [Document; 12] = [
     Document("msctl.service/v1", "msctl.yaml", read::<Service>),
+    Document(
+        "msctl.canary.event/v1",
+        "what `canary rehearse` sees and decides, line by line",
+        written::<Event<'static>>,
+    ),
+    Document(
+        "msctl.canary.report/v1",
+        "the answer of `canary rehearse` and `explain`",
+        written::<ReleaseReport>,
+    ),
     Document(
         "msctl.failure/v1",
         "what could not be done, of every command",
         written::<failure::Document<'static>>,
     ),
+    Document("msctl.gate.report/v1", "the answer of `gate`", written::<GateReport>),
     Document(
         "msctl.generate.file/v1",
         "a file of `generate --stdout`",
@@ -49,6 +64,7 @@ const DOCUMENTS: [Document; 6] = [
         "the answer of `generate`",
         written::<generate::GenerateReport>,
     ),
+    Document("msctl.health.report/v1", "the answer of `health`", written::<Health>),
     Document(
         "msctl.logs.line/v1",
         "a line of `logs`",
@@ -58,6 +74,12 @@ const DOCUMENTS: [Document; 6] = [
         "msctl.logs.summary/v1",
         "the answer of `logs --summary`",
         written::<Summary>,
+    ),
+    Document("msctl.new.report/v1", "the answer of `new`", written::<new::Created>),
+    Document(
+        "msctl.tour.report/v1",
+        "the answer of `tour`",
+        written::<tour::TourReport>,
     ),
 ];
 

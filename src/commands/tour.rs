@@ -36,7 +36,7 @@ pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     let temporary = tempfile::Builder::new().prefix("msctl-tour-").tempdir();
     let temporary = temporary.map_err(|e| Failure::new(Kind::Io, "cannot make a temporary directory").caused_by(e))?;
     let place = match &args.keep {
-        Some(keep) => made(context.path(keep))?,
+        Some(keep) => made(&context.path(keep))?,
         None => temporary.path().to_owned(),
     };
     let mut tour = Tour {
@@ -57,9 +57,9 @@ pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     Ok(if failed == 0 { Exit::Done } else { Exit::No })
 }
 
-fn made(directory: PathBuf) -> Result<PathBuf, Failure> {
-    std::fs::create_dir_all(&directory).map_err(|e| Failure::io("create", &directory, e))?;
-    std::path::absolute(&directory).map_err(|e| Failure::io("find", &directory, e))
+fn made(directory: &Path) -> Result<PathBuf, Failure> {
+    std::fs::create_dir_all(directory).map_err(|e| Failure::io("create", directory, e))?;
+    std::path::absolute(directory).map_err(|e| Failure::io("find", directory, e))
 }
 
 fn this_program() -> Result<PathBuf, Failure> {

@@ -147,14 +147,14 @@ impl Request {
         let now = Clock::now();
         let time = now.as_nanosecond().to_le_bytes();
         let digest = blake3::hash(&[&time[..], &std::process::id().to_le_bytes()].concat());
-        let seed = u64::from_le_bytes(std::array::from_fn(|at| digest.as_bytes()[8 + at]));
+        let dice = u64::from_le_bytes(std::array::from_fn(|at| digest.as_bytes()[8 + at]));
         Ok(Self {
             plan: Plan::new(&service.canary, INTERVAL).faster(speed),
             rate: args.rate * number(speed),
             speed,
             id: digest.to_hex()[..6].to_owned(),
             started: format!("{now:.0}"),
-            seed: args.seed.unwrap_or(seed),
+            seed: args.seed.unwrap_or(dice),
             faults: Faults::together(&args.fault)?,
             logs: context.directory().join(journal::DIRECTORY),
             described,
@@ -289,8 +289,8 @@ struct Screen<'a> {
 }
 
 /// `msctl.canary.event/v1`: one thing seen and decided.
-#[derive(serde::Serialize)]
-struct Event<'a> {
+#[derive(serde::Serialize, schemars::JsonSchema)]
+pub(in crate::commands) struct Event<'a> {
     id: &'a str,
     input: &'a Input,
     decision: &'a Decision,
@@ -310,17 +310,14 @@ impl<'a> Screen<'a> {
         .titled(header)
     }
 
-    fn titled(mut self, header: &Header) -> Self {
+    fn titled(self, header: &Header) -> Self {
         let head = format!(
             "{} {}: {}, alpha {}",
             header.service, header.id, header.setting, header.plan.judge.alpha
         );
-        if self.context.ui.output() == Output::Ci {
+        if self.context.ui.output() != Output::Json {
             self.context.ui.data(&format!("{head}\n"));
-        } else {
-            self.context.ui.note(&head);
         }
-        self.title = header.id.clone();
         self
     }
 
@@ -328,6 +325,9 @@ impl<'a> Screen<'a> {
     fn begin(&self, speed: u64) {
         let needed = Judge::new(self.plan.judge.clone()).needed().unwrap_or(0);
         let expected = Duration::from_millis(self.plan.expected(self.rate, needed));
+        if speed > 1 && !self.context.ui.watching() {
+            return;
+        }
         let hint = if speed == 1 && expected > Duration::from_mins(2) {
             "; `--fast` takes seconds"
         } else {

@@ -52,7 +52,6 @@ pub(super) fn why(outcome: Outcome, summary: &Summary) -> String {
         (Outcome::Interrupted, _) => "you asked to stop".into(),
         (Outcome::Terminated, _) => "the process was asked to end".into(),
         (_, Some(Reason::Harm)) if slow(row) => format!("the canary answers more slowly than stable; {rates}"),
-        (_, Some(Reason::Harm)) => rates,
         (_, Some(Reason::Split)) => "requests are not split as asked".into(),
         (_, Some(Reason::NotInForce)) => "the weight that was written did not come into force".into(),
         (_, Some(Reason::Lost)) => "the router does not answer".into(),
@@ -129,7 +128,6 @@ pub(in crate::commands) struct ReleaseReport {
     /// What kind of release it was, and over what.
     pub(super) setting: String,
     /// How it ended; none when its journal ends before it did.
-    #[schemars(with = "Option<String>")]
     pub(super) outcome: Option<Outcome>,
     /// The weight in force at the end, per mille, read back; none where it was not read.
     pub(super) weight: Option<Weight>,
