@@ -15,6 +15,7 @@ use crate::scaffold::{File, TreePath};
 use crate::ui::{Output, Page, Report, clean};
 
 /// The arguments of `msctl generate`.
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   msctl generate                   writes all of them
@@ -104,7 +105,8 @@ fn file(artefact: &Artefact) -> Result<File, Failure> {
 
 /// The files themselves, each as one document in JSON. One alone comes as it is; several have their paths above them.
 fn print(artefacts: &[Artefact], context: &Context) -> Exit {
-    for Artefact { path, text } in artefacts {
+    for artefact in artefacts {
+        let Artefact { path, text } = artefact;
         if context.ui.output() == Output::Json {
             context
                 .ui
@@ -112,7 +114,7 @@ fn print(artefacts: &[Artefact], context: &Context) -> Exit {
         } else if artefacts.len() == 1 {
             context.ui.data(text);
         } else {
-            let start = if path.ends_with(".yaml") { "---\n" } else { "" };
+            let start = if artefact.is_yaml() { "---\n" } else { "" };
             context.ui.data(&format!("{start}# {path}\n{text}"));
         }
     }

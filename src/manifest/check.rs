@@ -63,7 +63,9 @@ fn pods<'a>(documents: &'a [Value], selector: &Value) -> Vec<&'a Value> {
 }
 
 fn milliseconds(text: &str) -> Option<u64> {
-    text.parse::<crate::config::units::Span>().ok().map(|s| s.as_millis())
+    text.parse::<crate::config::units::Span>()
+        .ok()
+        .map(crate::config::units::Span::as_millis)
 }
 
 fn metadata(document: &Value, flaws: &mut Vec<String>) {
@@ -350,14 +352,14 @@ mod tests {
     use serde_json::json;
 
     use super::super::tests::service;
-    use super::super::{Target, yaml};
+    use super::super::{Artefact, Target, yaml};
     use super::*;
 
     fn sound() -> Vec<Value> {
         let service = service("mesh: { mirror: 10 }\ncomponents: { telemetry: otlp }\n");
         let artefacts = Target::ALL.iter().flat_map(|t| t.render(&service).unwrap());
         artefacts
-            .filter(|a| a.path.ends_with(".yaml"))
+            .filter(Artefact::is_yaml)
             .flat_map(|a| yaml::documents(&a.path, a.text.as_bytes()).unwrap())
             .collect()
     }
@@ -387,6 +389,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "a table: one fault a row")]
     fn each_fault_is_found() {
         let (mesh, rule) = ("VirtualService payment", "DestinationRule payment");
         let (stable, canary) = ("Deployment payment-stable", "Deployment payment-canary");

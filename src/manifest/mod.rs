@@ -10,6 +10,8 @@ pub mod kubernetes;
 mod names;
 pub mod seal;
 
+use std::path::Path;
+
 use serde_json::Value;
 
 use crate::config::service::Service;
@@ -23,6 +25,13 @@ pub struct Artefact {
     pub path: String,
     /// Its content.
     pub text: String,
+}
+
+impl Artefact {
+    /// Whether it holds YAML documents.
+    pub fn is_yaml(&self) -> bool {
+        Path::new(&self.path).extension().is_some_and(|e| e == "yaml")
+    }
 }
 
 /// What can be made.
@@ -50,10 +59,14 @@ impl Target {
     }
 }
 
-/// A file of YAML documents; `why` is said at its head.
+/// A file of YAML documents; `why` is a line at its head.
 fn documents(path: &str, why: &str, documents: &[Value]) -> Result<Artefact, Failure> {
     let written = documents.iter().map(yaml::write).collect::<Result<Vec<_>, _>>()?;
-    let comment: String = why.lines().map(|line| format!("# {line}\n")).collect();
+    let comment = if why.is_empty() {
+        String::new()
+    } else {
+        format!("# {why}\n")
+    };
     let text = seal::seal("", &format!("{comment}{}", written.join("---\n")));
     let path = path.to_owned();
     Ok(Artefact { path, text })
@@ -131,7 +144,7 @@ mod tests {
             let artefacts = all(&service);
             prop_assert_eq!(&artefacts, &all(&read().unwrap()));
             let mut read = Vec::new();
-            for artefact in artefacts.iter().filter(|a| a.path.ends_with(".yaml")) {
+            for artefact in artefacts.iter().filter(|a| a.is_yaml()) {
                 read.extend(yaml::documents(&artefact.path, artefact.text.as_bytes()).unwrap());
             }
             prop_assert_eq!(check::flaws(&read), Vec::<String>::new(), "{}", text);

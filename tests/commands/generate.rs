@@ -300,6 +300,10 @@ fn a_description_that_is_wrong_makes_nothing() {
             "{what}"
         );
     }
+}
+
+#[test]
+fn an_error_has_its_place_and_the_way_out() {
     let run = generate(&Sandbox::new(), &[]);
     insta::assert_snapshot!(run.transcript(), @r"
     $ msctl generate
