@@ -98,11 +98,8 @@ fn without_a_terminal_the_defaults_are_taken_and_that_is_said() {
 fn a_dry_run_writes_nothing_and_says_what_would_be() {
     let sandbox = Sandbox::new();
     let run = sandbox.msctl(["new", "payment", "--yes", "--dry-run"]);
-    let start: String = shown(&sandbox, &run)
-        .lines()
-        .take(9)
-        .map(|l| format!("{l}\n"))
-        .collect();
+    let shown = shown(&sandbox, &run);
+    let start = shown.lines().take(9).collect::<Vec<_>>().join("\n");
     insta::assert_snapshot!(start, @r"
         $ msctl new payment --yes --dry-run
           Language      go
