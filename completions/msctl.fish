@@ -41,16 +41,44 @@ complete -c msctl -n "__fish_msctl_needs_command" -f -a "schema" -d 'Print the J
 complete -c msctl -n "__fish_msctl_needs_command" -f -a "completions" -d 'Print a shell\'s completion script'
 complete -c msctl -n "__fish_msctl_needs_command" -f -a "man" -d 'Write the man pages'
 complete -c msctl -n "__fish_msctl_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c msctl -n "__fish_msctl_using_subcommand new" -l module -d 'Its Go module path (default: example.com/NAME)' -r
+complete -c msctl -n "__fish_msctl_using_subcommand new" -l component -d 'Add a component' -r
+complete -c msctl -n "__fish_msctl_using_subcommand new" -l without -d 'Leave a component out' -r
+complete -c msctl -n "__fish_msctl_using_subcommand new" -l http-port -d 'The port of HTTP and the probes (default: 8080)' -r
+complete -c msctl -n "__fish_msctl_using_subcommand new" -l grpc-port -d 'The port of gRPC (default: 9090)' -r
+complete -c msctl -n "__fish_msctl_using_subcommand new" -l metrics-port -d 'The port of the metrics (default: 9100)' -r
+complete -c msctl -n "__fish_msctl_using_subcommand new" -l into -d 'The directory to make the service\'s directory in (default: the current one)' -r -F
+complete -c msctl -n "__fish_msctl_using_subcommand new" -l answers -d 'A YAML file with keys of msctl.yaml: name, module, ports, components' -r -F
 complete -c msctl -n "__fish_msctl_using_subcommand new" -l output -d 'What goes to stdout (auto: human, or ci when CI is set)' -r -f -a "human\t'For eyes: colour and live views where there is a terminal'
 json\t'One JSON document; streams are JSON Lines'
 ci\t'Plain lines, one an event, and annotations where the CI system has them'"
 complete -c msctl -n "__fish_msctl_using_subcommand new" -s C -l directory -d 'The service\'s directory (default: the current one)' -r -F
+complete -c msctl -n "__fish_msctl_using_subcommand new" -s y -l yes -d 'Ask nothing, take the defaults'
+complete -c msctl -n "__fish_msctl_using_subcommand new" -l dry-run -d 'Print what would be written, and write nothing'
 complete -c msctl -n "__fish_msctl_using_subcommand new" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c msctl -n "__fish_msctl_using_subcommand generate" -l output -d 'What goes to stdout (auto: human, or ci when CI is set)' -r -f -a "human\t'For eyes: colour and live views where there is a terminal'
 json\t'One JSON document; streams are JSON Lines'
 ci\t'Plain lines, one an event, and annotations where the CI system has them'"
 complete -c msctl -n "__fish_msctl_using_subcommand generate" -s C -l directory -d 'The service\'s directory (default: the current one)' -r -F
+complete -c msctl -n "__fish_msctl_using_subcommand generate" -l check -d 'Write nothing; exit 1 and show the difference where a file is not as msctl.yaml says'
+complete -c msctl -n "__fish_msctl_using_subcommand generate" -l dry-run -d 'Write nothing; say what would be written'
+complete -c msctl -n "__fish_msctl_using_subcommand generate" -l stdout -d 'Write nothing; print the files'
+complete -c msctl -n "__fish_msctl_using_subcommand generate" -l overwrite -d 'Replace files that somebody else wrote, or edited'
 complete -c msctl -n "__fish_msctl_using_subcommand generate" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c msctl -n "__fish_msctl_using_subcommand gate" -l only -d 'Make these checks alone' -r -f -a "dockerfile\t'The Dockerfile'
+manifests\t'Kubernetes manifests'
+secrets\t'Secrets in files'
+lint\t'The code'
+audit\t'Known vulnerabilities of dependencies'
+image\t'The image'"
+complete -c msctl -n "__fish_msctl_using_subcommand gate" -l image -d 'The image: a docker-save archive, an OCI layout' -r -F
+complete -c msctl -n "__fish_msctl_using_subcommand gate" -l fail-on -d 'The least severity that fails (msctl.yaml: gate.fail-on)' -r -f -a "low\t'Low'
+medium\t'Medium'
+high\t'High'
+critical\t'Critical'"
+complete -c msctl -n "__fish_msctl_using_subcommand gate" -l trivy-db -d 'trivy\'s database, for the image' -r -F
+complete -c msctl -n "__fish_msctl_using_subcommand gate" -l vuln-db -d 'The Go vulnerability database, for the audit' -r -F
+complete -c msctl -n "__fish_msctl_using_subcommand gate" -l timeout -d 'What one run of a tool may take' -r
 complete -c msctl -n "__fish_msctl_using_subcommand gate" -l output -d 'What goes to stdout (auto: human, or ci when CI is set)' -r -f -a "human\t'For eyes: colour and live views where there is a terminal'
 json\t'One JSON document; streams are JSON Lines'
 ci\t'Plain lines, one an event, and annotations where the CI system has them'"
@@ -64,10 +92,20 @@ complete -c msctl -n "__fish_msctl_using_subcommand canary; and not __fish_seen_
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and not __fish_seen_subcommand_from rehearse explain help" -f -a "rehearse" -d 'Try a release without a cluster'
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and not __fish_seen_subcommand_from rehearse explain help" -f -a "explain" -d 'Recompute every decision of a release from its journal'
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and not __fish_seen_subcommand_from rehearse explain help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from rehearse" -l stable -d 'What serves today: a command (default: the service here, built; else a backend in this process)' -r
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from rehearse" -l canary -d 'What is tried: a command (default: the same as stable)' -r
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from rehearse" -l fault -d 'Break the canary: errors=30%, latency=+200ms, crash, hang' -r
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from rehearse" -l rate -d 'Requests a second over both arms, before `--fast`' -r
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from rehearse" -l path -d 'The path of the requests (default: one of the service\'s own, else /)' -r
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from rehearse" -l steps -d 'The steps in percent (default: those of msctl.yaml)' -r
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from rehearse" -l hold -d 'How long each step is watched at least (default: that of msctl.yaml)' -r
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from rehearse" -l seed -d 'The seed of the dice: the same requests go the same way' -r
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from rehearse" -l output -d 'What goes to stdout (auto: human, or ci when CI is set)' -r -f -a "human\t'For eyes: colour and live views where there is a terminal'
 json\t'One JSON document; streams are JSON Lines'
 ci\t'Plain lines, one an event, and annotations where the CI system has them'"
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from rehearse" -s C -l directory -d 'The service\'s directory (default: the current one)' -r -F
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from rehearse" -l built-in -d 'Use the backends in this process, whatever there is to build'
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from rehearse" -l fast -d 'Time runs 50 times as fast, with as many more requests; latencies stay what they are'
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from rehearse" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from explain" -l output -d 'What goes to stdout (auto: human, or ci when CI is set)' -r -f -a "human\t'For eyes: colour and live views where there is a terminal'
 json\t'One JSON document; streams are JSON Lines'
@@ -77,6 +115,10 @@ complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subc
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from help" -f -a "rehearse" -d 'Try a release without a cluster'
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from help" -f -a "explain" -d 'Recompute every decision of a release from its journal'
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c msctl -n "__fish_msctl_using_subcommand health" -l url -d 'The service: /livez, /readyz and /startupz are asked below this URL' -r
+complete -c msctl -n "__fish_msctl_using_subcommand health" -l metrics -d 'Also read requests, errors and duration from these Prometheus metrics' -r
+complete -c msctl -n "__fish_msctl_using_subcommand health" -l timeout -d 'Give each answer this long' -r
+complete -c msctl -n "__fish_msctl_using_subcommand health" -l wait -d 'Ask again until it is healthy, at most this long' -r
 complete -c msctl -n "__fish_msctl_using_subcommand health" -l output -d 'What goes to stdout (auto: human, or ci when CI is set)' -r -f -a "human\t'For eyes: colour and live views where there is a terminal'
 json\t'One JSON document; streams are JSON Lines'
 ci\t'Plain lines, one an event, and annotations where the CI system has them'"
@@ -97,6 +139,7 @@ complete -c msctl -n "__fish_msctl_using_subcommand logs" -s C -l directory -d '
 complete -c msctl -n "__fish_msctl_using_subcommand logs" -l stdin -d 'Read standard input'
 complete -c msctl -n "__fish_msctl_using_subcommand logs" -l summary -d 'Count instead: lines by level and service, error rate'
 complete -c msctl -n "__fish_msctl_using_subcommand logs" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c msctl -n "__fish_msctl_using_subcommand tour" -l keep -d 'Make it in this new directory, and keep it (default: a temporary one)' -r -F
 complete -c msctl -n "__fish_msctl_using_subcommand tour" -l output -d 'What goes to stdout (auto: human, or ci when CI is set)' -r -f -a "human\t'For eyes: colour and live views where there is a terminal'
 json\t'One JSON document; streams are JSON Lines'
 ci\t'Plain lines, one an event, and annotations where the CI system has them'"
@@ -106,6 +149,7 @@ complete -c msctl -n "__fish_msctl_using_subcommand schema" -l output -d 'What g
 json\t'One JSON document; streams are JSON Lines'
 ci\t'Plain lines, one an event, and annotations where the CI system has them'"
 complete -c msctl -n "__fish_msctl_using_subcommand schema" -s C -l directory -d 'The service\'s directory (default: the current one)' -r -F
+complete -c msctl -n "__fish_msctl_using_subcommand schema" -l list -d 'List the documents'
 complete -c msctl -n "__fish_msctl_using_subcommand schema" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c msctl -n "__fish_msctl_using_subcommand completions" -l output -d 'What goes to stdout (auto: human, or ci when CI is set)' -r -f -a "human\t'For eyes: colour and live views where there is a terminal'
 json\t'One JSON document; streams are JSON Lines'

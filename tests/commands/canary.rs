@@ -76,7 +76,7 @@ fn a_good_canary_is_promoted_and_its_journal_recomputes() {
         "{}",
         run.transcript()
     );
-    assert!(run.stderr.contains("time 50 times as fast"), "{}", run.transcript());
+    assert!(run.stdout.contains("time 50 times as fast"), "{}", run.transcript());
     let explain = sandbox.msctl(["canary", "explain"]);
     assert_eq!(explain.code, 0, "{}", explain.transcript());
     assert!(
@@ -266,7 +266,7 @@ S(('127.0.0.1',int(os.environ['PORT'])),H).serve_forever()
     let command = |arm: &str| format!("/usr/bin/env ARM={arm} python3 {}", path.display());
     let run = quick_programs(&sandbox, &command("good"), &command("bad"));
     assert_eq!(run.code, 1, "{}", run.transcript());
-    assert!(run.stderr.contains("rehearsal over 2 programs"), "{}", run.transcript());
+    assert!(run.stdout.contains("rehearsal over 2 programs"), "{}", run.transcript());
     let marker = path.display().to_string();
     let left = std::fs::read_dir("/proc").expect("/proc").flatten().filter(|e| {
         std::fs::read(e.path().join("cmdline")).is_ok_and(|c| String::from_utf8_lossy(&c).contains(&marker))

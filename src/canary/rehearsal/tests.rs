@@ -85,7 +85,7 @@ fn traffic_is_split_by_weight_and_nothing_is_lost() {
     let (mut router, mut meter) = (world.router(), world.meter());
     let served = world.end();
     assert_eq!(router.read().expect("a weight"), Weight::NONE);
-    assert_eq!(meter.read().expect("a reading").canary, meter.snapshot().canary.counts);
+    assert_eq!(meter.read().expect("a reading").canary, meter.snapshot().canary.whole());
     let last = meter.snapshot();
     assert_eq!((last.stable.outstanding(), last.canary.outstanding()), (0, 0));
     assert_eq!(last.stable.counts.failed + last.canary.counts.failed, 0);
@@ -331,6 +331,7 @@ fn answers_that_break_off_or_drip_past_the_deadline_have_failed() {
     let proxy = runtime.block_on(Server::start(proxy)).expect("a proxy");
     for failed in 1..=2 {
         let mut stream = TcpStream::connect(proxy.address()).expect("a connection");
+        stream.set_read_timeout(Some(LIMIT)).expect("a limit");
         stream
             .write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
             .expect("a request");
