@@ -248,13 +248,20 @@ fn govulncheck_is_not_fooled() {
     );
     says(&sandbox, "audit", &db, "fail", "reachable");
     std::fs::remove_file(sandbox.path("tagged.go")).expect("removed");
-    sandbox.write(
-        "a_test.go",
-        VULNERABLE
-            .replace("import", "import \"testing\"\nimport")
-            .replace("main()", "TestA(*testing.T)"),
-    );
+    let test = VULNERABLE
+        .replace("import", "import \"testing\"\nimport")
+        .replace("main()", "TestA(*testing.T)");
+    sandbox.write("a_test.go", test.replace("package main", "package main_test"));
     says(&sandbox, "audit", &db, "fail", "reachable");
+    // What the tool cannot see is said.
+    sandbox.write("a_test.go", &test);
+    says(
+        &sandbox,
+        "audit",
+        &db,
+        "pass",
+        "does not see what only the tests inside example.com/svc import",
+    );
     std::fs::remove_file(sandbox.path("a_test.go")).expect("removed");
     module(&sandbox, "nested/", VULNERABLE);
     says(&sandbox, "audit", &db, "fail", "nested/main.go:5 calls");

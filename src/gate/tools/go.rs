@@ -188,6 +188,8 @@ pub(super) struct Packages {
     pub(super) paths: BTreeSet<String>,
     /// From the root.
     pub(super) files: BTreeSet<String>,
+    /// Packages with tests that belong to the package itself (`package x`, not `package x_test`).
+    pub(super) inner_tests: BTreeSet<String>,
 }
 
 /// Asks `go list` about a module, without its dependencies.
@@ -235,6 +237,9 @@ pub(super) fn packages(
             .flatten()
             .map(|file| below.join(file).to_string_lossy().into_owned());
         packages.files.extend(files);
+        if !listed.test_go_files.is_empty() {
+            packages.inner_tests.insert(listed.import_path.clone());
+        }
         if listed.error.is_none() && !(listed.go_files.is_empty() && listed.cgo_files.is_empty()) {
             packages.paths.insert(listed.import_path);
         }
