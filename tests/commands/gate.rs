@@ -260,7 +260,7 @@ fn govulncheck_is_not_fooled() {
         "audit",
         &db,
         "pass",
-        "does not see what only the tests inside example.com/svc import",
+        "does not see what only the tests inside a package import: example.com/svc",
     );
     std::fs::remove_file(sandbox.path("a_test.go")).expect("removed");
     module(&sandbox, "nested/", VULNERABLE);
@@ -630,4 +630,33 @@ fn no_goes_before_could_not_tell_and_both_are_reported() {
         "{}",
         run.transcript()
     );
+}
+
+#[test]
+fn a_scaffolded_service_passes() {
+    let sandbox = real(&["hadolint", "trivy", "golangci-lint", "govulncheck"]);
+    for step in [&["new", "payment", "--yes"][..], &["generate", "-C", "payment"]] {
+        let run = sandbox.msctl(step);
+        assert_eq!(run.code, 0, "{}", run.transcript());
+    }
+    let db = vulnerabilities(&sandbox, &now());
+    let run = sandbox.msctl([
+        "gate",
+        "-C",
+        "payment",
+        "--output",
+        "json",
+        "--vuln-db",
+        db.to_str().expect("UTF-8"),
+    ]);
+    let report = run.json();
+    for check in report["checks"].as_array().expect("checks") {
+        let expected = if check["check"] == "image" {
+            "not-applicable"
+        } else {
+            "pass"
+        };
+        assert_eq!(check["verdict"], expected, "{check}");
+    }
+    assert_eq!((run.code, &report["verdict"]), (0, &"pass".into()));
 }

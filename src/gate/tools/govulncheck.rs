@@ -119,6 +119,7 @@ pub(in crate::gate) fn check(bench: &Bench<'_>) -> Result<Evidence, Failure> {
     let place = bench.place()?;
     let go = Go::ask(bench, &place)?;
     let mut judged = go.version().to_owned();
+    let mut inner_tests = BTreeSet::new();
     for module in &modules {
         let mut seen = BTreeSet::new();
         for tags in module.tag_sets() {
@@ -130,12 +131,7 @@ pub(in crate::gate) fn check(bench: &Bench<'_>) -> Result<Evidence, Failure> {
                 )));
             }
             // Seen with 1.9.0: `-test` keeps one of a package's two variants, the one without its tests.
-            for package in packages.inner_tests {
-                let text = format!("govulncheck does not see what only the tests inside {package} import");
-                if !evidence.notes.contains(&text) {
-                    evidence.notes.push(text);
-                }
-            }
+            inner_tests.extend(packages.inner_tests);
             seen.extend(packages.files);
             // Within the module, where a `toolchain` line may have chosen another Go than the one on the PATH.
             said.config.go_version.trim_start_matches("go").clone_into(&mut judged);
@@ -146,6 +142,11 @@ pub(in crate::gate) fn check(bench: &Bench<'_>) -> Result<Evidence, Failure> {
             weigh(said, &module.directory, &mut evidence);
         }
         reconcile(module, &seen, &mut evidence);
+    }
+    if !inner_tests.is_empty() {
+        let packages = inner_tests.into_iter().collect::<Vec<_>>().join(", ");
+        let text = format!("govulncheck does not see what only the tests inside a package import: {packages}");
+        evidence.notes.push(text);
     }
     evidence.seen = counted(modules.len(), "module");
     compare_with_image(bench, &judged, &mut evidence)?;

@@ -109,6 +109,11 @@ fn read(file: &str, documents: &[Value], evidence: &mut Evidence) -> bool {
             ));
             continue;
         };
+        if version.starts_with("kustomize.config.k8s.io/") {
+            let text = format!("`{file}` was not rendered: the files it names were looked at as they are");
+            evidence.notes.push(text);
+            continue;
+        }
         is_manifest = true;
         if version.contains("istio.io/") || version.starts_with("gateway.networking.k8s.io/") {
             evidence
@@ -136,5 +141,7 @@ mod tests {
         ));
         assert!(!read("a", &documents("replicas: 3\n"), &mut evidence));
         assert_eq!(evidence.notes.len(), 2);
+        let kustomization = documents("apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\n");
+        assert!(!read("a", &kustomization, &mut evidence));
     }
 }
