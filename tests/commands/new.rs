@@ -290,7 +290,7 @@ fn a_wrong_answer_is_named_and_nothing_is_made() {
         (&["--answers", "../home/unknown.yaml"], "did you mean `module`?"),
         (&["--answers", "../home/twice.yaml"], "twice.yaml:2"),
         (&["--answers", "../home/binary.yaml"], "is no text"),
-        (&["--answers", "../home/long.yaml"], "is too large"),
+        (&["--answers", "../home/long.yaml"], "is larger than 1024 KiB"),
     ] {
         let run = sandbox.msctl(["new", "payment", "--yes"].iter().chain(arguments));
         assert_eq!((run.code, &*run.stdout), (2, ""), "{}", run.transcript());

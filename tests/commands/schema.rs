@@ -10,17 +10,23 @@ fn the_documents_are_listed_and_a_wrong_name_says_the_nearest() {
     insta::assert_snapshot!(sandbox.msctl(["schema", "--list"]).transcript(), @r"
     $ msctl schema --list
     service          msctl.service/v1          msctl.yaml
+    canary.event     msctl.canary.event/v1     what `canary rehearse` sees and decides, line by line
+    canary.report    msctl.canary.report/v1    the answer of `canary rehearse` and `explain`
     failure          msctl.failure/v1          what could not be done, of every command
+    gate.report      msctl.gate.report/v1      the answer of `gate`
     generate.file    msctl.generate.file/v1    a file of `generate --stdout`
     generate.report  msctl.generate.report/v1  the answer of `generate`
+    health.report    msctl.health.report/v1    the answer of `health`
     logs.line        msctl.logs.line/v1        a line of `logs`
     logs.summary     msctl.logs.summary/v1     the answer of `logs --summary`
+    new.report       msctl.new.report/v1       the answer of `new`
+    tour.report      msctl.tour.report/v1      the answer of `tour`
     (exit 0)
     ");
     insta::assert_snapshot!(sandbox.msctl(["schema", "servcie"]).transcript(), @r"
     $ msctl schema servcie
     ! error: there is no document `servcie`
-    !   hint: did you mean `service`? There are: service, failure, generate.file, generate.report, logs.line, logs.summary
+    !   hint: did you mean `service`? There are: service, canary.event, canary.report, failure, gate.report, generate.file, generate.report, health.report, logs.line, logs.summary, new.report, tour.report
     (exit 2)
     ");
 }
