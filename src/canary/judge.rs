@@ -34,6 +34,9 @@ pub struct Settings {
     /// How much more slow answers vary between looks than a dice would have it: variance over mean. A pause of a process slows all
     /// the requests that it has at hand, which independent trials would not.
     pub latency_spread: f64,
+    /// The most that slow answers between two looks may add, as a logarithm: one pause is not held against a canary for long,
+    /// only slowness that lasts.
+    pub latency_cap: f64,
     /// The failure rate that a canary must be shown to stay below, unless stable is as bad.
     pub max_failed: f64,
 }
@@ -48,6 +51,7 @@ impl Settings {
             slack: 1e-3,
             latency_slack: 0.02,
             latency_spread: 3.0,
+            latency_cap: 0.5,
             max_failed: 0.05,
         }
     }
@@ -155,8 +159,9 @@ impl Judge {
                 let slow = [number(new.canary.slower[edge]), number(new.stable.slower[edge])];
                 for (sum, r) in sums.iter_mut().zip(SLOWER) {
                     let (r0, slack) = (s.latency_tolerance, s.latency_slack);
-                    // A power below 1 of an expectation that is at most 1 is at most 1 too.
-                    *sum += gain(r * r0, r0, slack, [canary, stable], slow) / s.latency_spread;
+                    // What has an expectation of at most 1 keeps it under a power below 1, and cut off from above.
+                    let gain = gain(r * r0, r0, slack, [canary, stable], slow) / s.latency_spread;
+                    *sum += gain.min(s.latency_cap);
                 }
             }
             for (sum, r) in self.step.relative.iter_mut().zip(BETTER) {
@@ -425,17 +430,21 @@ mod tests {
             slower: [n; EDGES.len()],
         };
         let mut judge = judge();
-        let evidence = judge.observe(
-            weight(500),
-            &Increment {
+        let (bad, even) = (
+            Increment {
                 canary: slow(60),
                 stable: slow(2),
             },
+            Increment {
+                canary: slow(2),
+                stable: slow(2),
+            },
         );
-        assert!(
-            evidence.harm > judge.threshold() && evidence.errors <= 0.0,
-            "{evidence:?}"
-        );
+        let one = judge.observe(weight(500), &bad);
+        assert!(one.harm < 1.0, "one pause is not held against it: {one:?}");
+        judge.observe(weight(500), &even);
+        let lasting = (0..20).map(|_| judge.observe(weight(500), &bad)).last().unwrap();
+        assert!(lasting.harm > judge.threshold() && lasting.errors <= 0.0, "{lasting:?}");
         let mut judge = self::judge();
         let evidence = judge.observe(
             weight(500),

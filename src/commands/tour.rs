@@ -11,6 +11,7 @@ use crate::canary::rehearsal::{Arrivals, Faults, Upstream, World, WorldRequest};
 use crate::failure::{Exit, Failure, Kind};
 use crate::process::service::{PortVariable, Program, Service, ServiceRequest};
 use crate::process::{Clock, End, GO, Interrupt, Invocation, SearchPath};
+use crate::remote::http::{Http, Limits, Url};
 use crate::ui::{Output, Page, Report, clean, duration};
 
 /// The longest step builds a service and all its modules for the first time.
@@ -160,6 +161,7 @@ impl Tour<'_> {
             log: self.place.join("payment.log"),
         })?;
         let url = format!("http://{}", service.http());
+        self.greet(&url)?;
         let metrics = format!(
             "http://127.0.0.1:{}/metrics",
             service.port("metrics").unwrap_or_default()
@@ -171,6 +173,22 @@ impl Tour<'_> {
         )?;
         service.stop();
         self.step("Read its logs", &["logs", "payment.log"], &[0])
+    }
+
+    /// A request, so that there is something to count.
+    fn greet(&self, url: &str) -> Result<(), Failure> {
+        let address = format!("{url}/v1/hello/you");
+        self.say(&format!("$ curl {address}"));
+        let parsed = Url::parse(&address)
+            .map_err(|e| Failure::new(Kind::Usage, format!("`{address}` is no URL")).caused_by(e))?;
+        let limits = Limits {
+            deadline: Duration::from_secs(5),
+            body: 1 << 16,
+        };
+        for answer in Http::new()?.get_all(&[(parsed, limits)]).into_iter().flatten() {
+            self.say(&format!("  {}", clean(String::from_utf8_lossy(&answer.body).trim())));
+        }
+        Ok(())
     }
 
     /// The same with a backend inside msctl, where nothing could be built.

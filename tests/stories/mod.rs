@@ -4,3 +4,4 @@ mod generated;
 mod install;
 mod service;
 mod tools;
+mod tour;
