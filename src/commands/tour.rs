@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::Context;
 use crate::canary::rehearsal::{Arrivals, Faults, Upstream, World, WorldRequest};
 use crate::failure::{Exit, Failure, Kind};
-use crate::process::service::{PortVariable, Program, Service, ServiceRequest};
+use crate::process::service::{Program, Service, ServiceRequest};
 use crate::process::{Clock, End, GO, Interrupt, Invocation, SearchPath};
 use crate::remote::http::{Http, Limits, Url};
 use crate::ui::{Output, Page, Report, clean, duration};
@@ -136,30 +136,13 @@ impl Tour<'_> {
             self.say("The service was not built, so its health and logs are not shown.");
             return Ok(());
         }
-        let port = |name: &str, port: &str| PortVariable::new(name, port);
         self.say("\n$ ./.msctl/build/payment > payment.log &");
-        let service = Service::start(&ServiceRequest {
-            name: "payment".to_owned(),
-            program: Program {
-                name: binary.display().to_string(),
-                arguments: Vec::new(),
-            },
-            directory: self.place.clone(),
-            ports: vec![
-                port("HTTP_PORT", "http"),
-                port("GRPC_PORT", "grpc"),
-                port("METRICS_PORT", "metrics"),
-            ],
-            variables: vec![
-                ("LISTEN_HOST".into(), "127.0.0.1".into()),
-                ("DRAIN_DELAY".into(), "0s".into()),
-            ],
-            http: "http".to_owned(),
-            ready: "/readyz".to_owned(),
-            within: Duration::from_secs(30),
-            grace: Duration::from_secs(10),
-            log: self.place.join("payment.log"),
-        })?;
+        let program = Program {
+            name: binary.display().to_string(),
+            arguments: Vec::new(),
+        };
+        let log = self.place.join("payment.log");
+        let service = Service::start(&ServiceRequest::scaffolded("payment", program, &self.place, log))?;
         let url = format!("http://{}", service.http());
         self.greet(&url)?;
         let metrics = format!(

@@ -95,6 +95,32 @@ pub struct ServiceRequest {
     pub log: PathBuf,
 }
 
+impl ServiceRequest {
+    /// What runs a service made by `msctl new`, or any program that takes its ports from the same variables (or PORT).
+    pub fn scaffolded(name: &str, program: Program, directory: &Path, log: PathBuf) -> Self {
+        let port = |name: &str, port: &str| PortVariable::new(name, port);
+        Self {
+            name: name.to_owned(),
+            program,
+            directory: directory.to_owned(),
+            ports: vec![
+                port("HTTP_PORT", "http"),
+                port("PORT", "http"),
+                port("GRPC_PORT", "grpc"),
+                port("METRICS_PORT", "metrics"),
+            ],
+            variables: [("LISTEN_HOST", "127.0.0.1"), ("DRAIN_DELAY", "0s")]
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .into(),
+            http: "http".to_owned(),
+            ready: "/readyz".to_owned(),
+            within: Duration::from_secs(30),
+            grace: Duration::from_secs(10),
+            log,
+        }
+    }
+}
+
 /// A program that runs.
 #[derive(Debug)]
 pub struct Service {

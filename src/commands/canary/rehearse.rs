@@ -17,7 +17,7 @@ use crate::config::names::ServiceName;
 use crate::config::service::Service;
 use crate::config::units::{Span, Steps, Weight};
 use crate::failure::{Exit, Failure, Kind};
-use crate::process::service::{PortVariable, Program, ServiceRequest};
+use crate::process::service::{Program, ServiceRequest};
 use crate::process::{Clock, Interrupt};
 use crate::ui::{Live, Output, Page, Report, clean, count, duration};
 
@@ -195,27 +195,9 @@ impl Request {
     /// A program as one arm; its log stays beside the journal.
     fn program(&self, arm: &str, program: Program, directory: &Path) -> Result<Upstream, Failure> {
         std::fs::create_dir_all(&self.logs).map_err(|e| Failure::io("create", &self.logs, e))?;
-        let port = |name: &str, port: &str| PortVariable::new(name, port);
-        Ok(Upstream::Program(Box::new(ServiceRequest {
-            name: arm.to_owned(),
-            program,
-            directory: directory.to_owned(),
-            ports: vec![
-                port("HTTP_PORT", "http"),
-                port("PORT", "http"),
-                port("GRPC_PORT", "grpc"),
-                port("METRICS_PORT", "metrics"),
-            ],
-            variables: vec![
-                ("LISTEN_HOST".into(), "127.0.0.1".into()),
-                ("DRAIN_DELAY".into(), "0s".into()),
-            ],
-            http: "http".to_owned(),
-            ready: "/readyz".to_owned(),
-            within: Duration::from_secs(30),
-            grace: Duration::from_secs(10),
-            log: self.logs.join(format!("{}-{arm}.log", self.id)),
-        })))
+        let log = self.logs.join(format!("{}-{arm}.log", self.id));
+        let request = ServiceRequest::scaffolded(arm, program, directory, log);
+        Ok(Upstream::Program(Box::new(request)))
     }
 }
 
