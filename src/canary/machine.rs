@@ -158,9 +158,10 @@ pub struct Decision {
 #[expect(clippy::large_enum_variant, reason = "a machine has one")]
 enum State {
     New,
-    /// A weight was written at this time and is not in force yet.
+    /// A weight was written at this time and is not in force yet; this one was before.
     Settling {
         since: u64,
+        before: Weight,
     },
     /// The step's weight is in force since then; counted up to here.
     Holding {
@@ -236,15 +237,21 @@ impl Machine {
                 self.go_back(*at, Reason::Stopped, outcome)
             }
             (_, Input::Lost { at, .. }) => self.go_back(*at, Reason::Lost, Outcome::CouldNotTell),
-            (State::New, Input::Counters { at, .. } | Input::Blind { at, .. }) => self.enter(*at, 0, Reason::Begin),
-            (State::Settling { since }, Input::Counters { at, weight, .. } | Input::Blind { at, weight, .. }) => {
-                self.settling(since, *at, *weight, counters(input))
+            (State::New, Input::Counters { at, weight, .. } | Input::Blind { at, weight, .. }) => {
+                if *weight == Weight::NONE {
+                    self.enter(*at, 0, Reason::Begin)
+                } else {
+                    self.conflict()
+                }
             }
+            (
+                State::Settling { since, before },
+                Input::Counters { at, weight, .. } | Input::Blind { at, weight, .. },
+            ) => self.settling(since, before, *at, *weight, counters(input)),
             (State::Holding { .. }, Input::Counters { weight, .. } | Input::Blind { weight, .. })
                 if *weight != self.asked =>
             {
-                self.state = State::Over;
-                (Reason::Conflict, vec![Effect::End(Outcome::Conflict)])
+                self.conflict()
             }
             (State::Holding { since, counted }, Input::Counters { at, .. } | Input::Blind { at, .. }) => {
                 self.holding(since, *at, counted, counters(input))
@@ -252,16 +259,24 @@ impl Machine {
         }
     }
 
+    /// Somebody else moves traffic: nothing of theirs is overwritten.
+    fn conflict(&mut self) -> (Reason, Vec<Effect>) {
+        self.state = State::Over;
+        (Reason::Conflict, vec![Effect::End(Outcome::Conflict)])
+    }
+
     fn enter(&mut self, at: u64, step: usize, reason: Reason) -> (Reason, Vec<Effect>) {
         self.step = step;
+        let before = self.asked;
         self.asked = self.plan.steps[step];
-        self.state = State::Settling { since: at };
+        self.state = State::Settling { since: at, before };
         (reason, vec![Effect::Write(self.asked)])
     }
 
     fn settling(
         &mut self,
         since: u64,
+        before: Weight,
         at: u64,
         weight: Weight,
         now: Option<(Counts, Counts)>,
@@ -274,6 +289,8 @@ impl Machine {
                 counted: now,
             };
             (Reason::Settled, Vec::new())
+        } else if weight != before {
+            self.conflict()
         } else if at.saturating_sub(since) > self.plan.settle {
             self.go_back(at, Reason::NotInForce, Outcome::CouldNotTell)
         } else {
@@ -572,6 +589,18 @@ mod tests {
         }
         world.weight = Weight::per_mille(250).unwrap();
         assert_eq!((world.tick(), world.weight.get()), (Some(Outcome::Conflict), 250));
+    }
+
+    #[test]
+    fn a_release_does_not_begin_on_somebody_elses_nor_takes_it_for_a_slow_router() {
+        let half = Weight::per_mille(500).unwrap();
+        let mut world = World::new(0);
+        world.weight = half;
+        assert_eq!((world.tick(), world.weight), (Some(Outcome::Conflict), half));
+        let mut world = World::new(0);
+        assert_eq!(world.tick(), None);
+        world.weight = half;
+        assert_eq!((world.tick(), world.weight), (Some(Outcome::Conflict), half));
     }
 
     #[test]
