@@ -34,7 +34,7 @@ impl Row {
 
 fn main() {
     let mut page = String::from(
-        "# Benchmarks\n\nMade by `cargo bench` (release profile; medians; seeds fixed). Absolute times drift between machines: compare ratios.\n",
+        "# Benchmarks\n\nMade by `cargo bench > docs/benchmarks.md` on two shared cores (release profile; medians; seeds fixed). Absolute times drift between machines: compare ratios.\n",
     );
     for (title, rows) in [("The program", program::rows()), ("The canary's judge", canary::rows())] {
         writeln!(page, "\n## {title}\n\n| what | goal | measured |\n|---|---|---|").expect("a string grows");
