@@ -20,7 +20,7 @@ pub const DIRECTORY: &str = ".msctl/canary";
 
 /// The first line.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[serde(deny_unknown_fields)]
 pub struct Header {
     /// [`SCHEMA`]
     pub schema: String,

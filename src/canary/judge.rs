@@ -19,7 +19,7 @@ use crate::config::units::Weight;
 
 /// What the judge is told before it sees the first counter.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[serde(deny_unknown_fields)]
 pub struct Settings {
     /// The chance of either mistake: a good canary rolled back, a harmful one promoted.
     pub alpha: f64,
@@ -68,7 +68,7 @@ pub struct Increment {
 
 /// Evidence as it stands: the natural logarithm of each test's value.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[serde(deny_unknown_fields)]
 pub struct Evidence {
     /// That the canary does harm: all metrics, each with its share.
     pub harm: f64,

@@ -137,7 +137,7 @@ pub enum Reason {
 
 /// One decision, with all it rests on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[serde(deny_unknown_fields)]
 pub struct Decision {
     /// Which step it is about, from 0.
     pub step: usize,

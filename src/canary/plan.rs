@@ -8,7 +8,7 @@ use crate::config::units::Weight;
 
 /// What a release will do, as long as nothing speaks against it. All times in milliseconds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[serde(deny_unknown_fields)]
 pub struct Plan {
     /// Per mille of the traffic, rising; the last is 1000.
     pub steps: Vec<Weight>,

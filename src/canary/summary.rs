@@ -9,7 +9,6 @@ use crate::config::units::Weight;
 
 /// One step of a release, as it went.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
 pub struct Row {
     /// The weight that was asked for, per mille.
     pub asked: Weight,
@@ -30,7 +29,7 @@ pub struct Row {
     /// How many more requests of the canary were needed.
     pub needed: Option<u64>,
     /// How long it was watched, in milliseconds.
-    pub took: u64,
+    pub took_ms: u64,
 }
 
 /// A release so far.
@@ -99,7 +98,7 @@ impl Summary {
             harm: decision.evidence.harm.exp(),
             safe: decision.evidence.safe.exp(),
             needed: decision.needed,
-            took: 0,
+            took_ms: 0,
         });
     }
 
@@ -115,7 +114,7 @@ impl Summary {
         (row.canary_requests, row.canary_failed) = (canary.requests, canary.failed);
         (row.stable_requests, row.stable_failed) = (stable.requests, stable.failed);
         row.harm = decision.evidence.harm.exp();
-        row.took = at.saturating_sub(self.began);
+        row.took_ms = at.saturating_sub(self.began);
         row.safe = decision.evidence.safe.exp();
         row.needed = decision.needed;
     }

@@ -169,7 +169,7 @@ impl Report for GateReport {
             };
             let mut lines = lines(check).into_iter();
             let first = lines.next().unwrap_or_default();
-            let time = duration(std::time::Duration::from_millis(check.milliseconds));
+            let time = duration(std::time::Duration::from_millis(check.took_ms));
             let name = format!("{:10}  {:width$}", word(check.check), clean(&tool(check)));
             page.line(format!(
                 "  {painted}  {name}  {}   {}",
@@ -247,7 +247,7 @@ fn last(report: &GateReport, page: &Page) -> String {
         number => format!("; {number} checks could not tell"),
     };
     let policy = format!("{:?}", report.fail_on).to_lowercase();
-    let time = duration(std::time::Duration::from_millis(report.milliseconds));
+    let time = duration(std::time::Duration::from_millis(report.took_ms));
     let made = report
         .checks
         .iter()

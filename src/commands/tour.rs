@@ -51,7 +51,7 @@ pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     let failed = tour.steps.iter().filter(|step| !step.as_it_should).count();
     let report = TourReport {
         steps: tour.steps,
-        took: millis(clock.elapsed()),
+        took_ms: millis(clock.elapsed()),
         kept: args.keep.as_ref().map(|k| k.display().to_string()),
     };
     context.ui.report(&report);
@@ -73,7 +73,6 @@ fn millis(time: Duration) -> u64 {
 
 /// One step of the tour.
 #[derive(Debug, Serialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
 struct Step {
     /// What it is for.
     title: &'static str,
@@ -88,7 +87,7 @@ struct Step {
     /// Whether it did what it should.
     as_it_should: bool,
     /// In milliseconds.
-    took: u64,
+    took_ms: u64,
 }
 
 struct Tour<'a> {
@@ -237,7 +236,7 @@ impl Tour<'_> {
                 output.ending()
             ));
         }
-        let (should, took) = (should.to_vec(), millis(output.time));
+        let (should, took_ms) = (should.to_vec(), millis(output.time));
         self.steps.push(Step {
             title,
             command,
@@ -245,7 +244,7 @@ impl Tour<'_> {
             exit,
             should,
             as_it_should,
-            took,
+            took_ms,
         });
         Ok(())
     }
@@ -260,12 +259,11 @@ impl Tour<'_> {
 
 /// `msctl.tour.report/v1`: what every step did.
 #[derive(Debug, Serialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
 pub struct TourReport {
     /// In their order.
     steps: Vec<Step>,
     /// In milliseconds.
-    took: u64,
+    took_ms: u64,
     /// Where it was made, if it is kept.
     #[serde(skip_serializing_if = "Option::is_none")]
     kept: Option<String>,
@@ -275,7 +273,7 @@ impl Report for TourReport {
     const SCHEMA: &'static str = "msctl.tour.report/v1";
 
     fn human(&self, page: &mut Page) {
-        let took = duration(Duration::from_millis(self.took));
+        let took = duration(Duration::from_millis(self.took_ms));
         page.line("");
         let failed: Vec<&Step> = self.steps.iter().filter(|s| !s.as_it_should).collect();
         if failed.is_empty() {

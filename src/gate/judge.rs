@@ -153,11 +153,11 @@ pub struct CheckReport {
     /// What a reader should know.
     pub notes: Vec<String>,
     /// How long it took.
-    pub milliseconds: u64,
+    pub took_ms: u64,
 }
 
 /// The answer of one check.
-pub(super) fn judge(check: Check, evidence: Evidence, policy: Severity, milliseconds: u64) -> CheckReport {
+pub(super) fn judge(check: Check, evidence: Evidence, policy: Severity, took_ms: u64) -> CheckReport {
     let mut evidence = evidence;
     for finding in &mut evidence.findings {
         finding.fails = finding.severity.fails(policy);
@@ -190,7 +190,7 @@ pub(super) fn judge(check: Check, evidence: Evidence, policy: Severity, millisec
         findings: evidence.findings,
         reasons: evidence.doubts,
         notes: evidence.notes,
-        milliseconds,
+        took_ms,
     }
 }
 
@@ -213,11 +213,11 @@ pub struct GateReport {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kept: Option<String>,
     /// How long it took.
-    pub milliseconds: u64,
+    pub took_ms: u64,
 }
 
 /// The answer of the gate.
-pub(super) fn sum(checks: Vec<CheckReport>, policy: Severity, milliseconds: u64) -> GateReport {
+pub(super) fn sum(checks: Vec<CheckReport>, policy: Severity, took_ms: u64) -> GateReport {
     let has = |verdict| checks.iter().any(|check| check.verdict == verdict);
     let verdict = if has(Verdict::Fail) {
         Verdict::Fail
@@ -238,7 +238,7 @@ pub(super) fn sum(checks: Vec<CheckReport>, policy: Severity, milliseconds: u64)
             .collect(),
         checks,
         kept: None,
-        milliseconds,
+        took_ms,
     }
 }
 

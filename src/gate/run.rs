@@ -52,7 +52,7 @@ pub fn run(request: &Request, interrupt: &Interrupt, tell: &mut dyn FnMut(Event)
         return Err(Failure::new(kind, "the gate was interrupted").note("No verdict was given."));
     }
     reports.sort_by_key(|report| report.check);
-    Ok(sum(reports, request.fail_on, milliseconds(&clock)))
+    Ok(sum(reports, request.fail_on, took_ms(&clock)))
 }
 
 fn next(waiting: &Mutex<impl Iterator<Item = Check>>) -> Option<Check> {
@@ -84,9 +84,9 @@ fn make(check: Check, bench: &Bench<'_>) -> CheckReport {
         evidence.doubt(failure);
         evidence
     });
-    judge(check, evidence, bench.request.fail_on, milliseconds(&clock))
+    judge(check, evidence, bench.request.fail_on, took_ms(&clock))
 }
 
-fn milliseconds(clock: &Clock) -> u64 {
+fn took_ms(clock: &Clock) -> u64 {
     u64::try_from(clock.elapsed().as_millis()).unwrap_or(u64::MAX)
 }

@@ -102,7 +102,7 @@ fn every_fault_is_rolled_back_with_traffic_at_stable() {
             .as_array()
             .expect("steps")
             .iter()
-            .map(|s| s["stable-failed"].as_u64());
+            .map(|s| s["stable_failed"].as_u64());
         assert!(
             stable.flatten().sum::<u64>() == 0,
             "{fault}: only the canary is broken: {report}"

@@ -63,7 +63,7 @@ impl Explained {
             setting: header.setting.clone(),
             outcome: replay.outcome,
             weight: summary.weight,
-            took: replay.entries.last().map_or(0, |e| e.input.at()),
+            took_ms: replay.entries.last().map_or(0, |e| e.input.at()),
             threshold: 1.0 / header.plan.judge.alpha,
             steps: summary.rows.clone(),
             harmed: summary.harmed(),

@@ -389,7 +389,7 @@ impl<'a> Screen<'a> {
             setting: header.setting.clone(),
             outcome: Some(end.outcome),
             weight: end.weight,
-            took: u64::try_from(end.took.as_millis()).unwrap_or(u64::MAX),
+            took_ms: u64::try_from(end.took.as_millis()).unwrap_or(u64::MAX),
             threshold: self.threshold,
             steps: self.summary.rows.clone(),
             harmed: self.summary.harmed(),

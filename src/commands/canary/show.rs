@@ -119,7 +119,6 @@ pub(super) fn strength(evidence: f64) -> String {
 
 /// `msctl.canary.report/v1`: how a release ended.
 #[derive(Serialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
 pub(in crate::commands) struct ReleaseReport {
     /// What it is called by.
     pub(super) id: String,
@@ -132,7 +131,7 @@ pub(in crate::commands) struct ReleaseReport {
     /// The weight in force at the end, per mille, read back; none where it was not read.
     pub(super) weight: Option<Weight>,
     /// How long it took, in milliseconds.
-    pub(super) took: u64,
+    pub(super) took_ms: u64,
     /// The evidence that rolls back, and the proof that is enough: 1/alpha.
     pub(super) threshold: f64,
     /// Its steps, as they went.
