@@ -109,6 +109,8 @@ pub enum Reason {
     Holding,
     /// The step has not been shown to be safe.
     Unproven,
+    /// The canary may be worse, half-way to certain: the step does not end.
+    Doubt,
     /// There are no counters.
     Blind,
     /// The step is shown to be safe.
@@ -336,7 +338,8 @@ impl Machine {
         if evidence.split >= -libm::log(SPLIT_ALPHA) {
             return self.go_back(at, Reason::Split, Outcome::CouldNotTell);
         }
-        if watched >= self.plan.hold && evidence.safe >= threshold {
+        let doubt = evidence.harm >= threshold / 2.0;
+        if watched >= self.plan.hold && evidence.safe >= threshold && !doubt {
             if self.step + 1 < self.plan.steps.len() {
                 return self.enter(at, self.step + 1, Reason::Safe);
             }
@@ -349,6 +352,8 @@ impl Machine {
         (
             if watched < self.plan.hold {
                 Reason::Holding
+            } else if doubt {
+                Reason::Doubt
             } else {
                 Reason::Unproven
             },
@@ -634,6 +639,23 @@ mod tests {
         });
         assert_eq!(end, Some(Outcome::CouldNotTell));
         assert!(!world.reasons().contains(&&Reason::Harm) && !world.reasons().contains(&&Reason::Safe));
+    }
+
+    #[test]
+    fn a_step_does_not_end_while_the_canary_may_be_worse() {
+        let mut world = World::new(0);
+        while world.machine.step == 0 {
+            world.canary.slower = [world.canary.requests; crate::canary::EDGES.len()];
+            assert!(
+                world.tick().is_none_or(|end| end == Outcome::RolledBack),
+                "it is not promoted"
+            );
+            if matches!(world.machine.state, State::Over) {
+                break;
+            }
+        }
+        assert_eq!(world.machine.step, 0);
+        assert!(world.reasons().contains(&&Reason::Harm), "{:?}", world.reasons());
     }
 
     #[test]

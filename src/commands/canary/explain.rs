@@ -153,6 +153,7 @@ pub(super) fn decided(decision: &Decision) -> String {
         Reason::Settled => "weight in force, counting begins",
         Reason::Holding => "watches",
         Reason::Unproven => "waits for proof",
+        Reason::Doubt => "waits: the canary may be worse",
         Reason::Blind => "no counters: waits",
         Reason::Safe => "shown to be safe",
         Reason::Harm => "the canary is worse",
