@@ -16,7 +16,7 @@ use crate::ui::{Output, Ui};
     name = "msctl",
     version,
     max_term_width = 100,
-    disable_help_subcommand = false,
+    disable_help_flag = true,
     arg_required_else_help = true
 )]
 pub struct Typed {
@@ -34,6 +34,10 @@ pub struct Typed {
     /// The service's directory (default: the current one)
     #[arg(short = 'C', long, global = true, value_name = "DIR", help_heading = "Everywhere")]
     pub directory: Option<std::path::PathBuf>,
+
+    /// Print help; all of it: `msctl help VERB`
+    #[arg(short, long, global = true, action = clap::ArgAction::HelpShort, help_heading = "Everywhere")]
+    help: Option<bool>,
 
     /// The verb and its arguments
     #[command(subcommand)]

@@ -37,6 +37,14 @@ impl Context {
         self.directory.as_deref().unwrap_or(Path::new("."))
     }
 
+    /// `verb` as this user types it, standing where they stand.
+    pub fn typed(&self, verb: &str) -> String {
+        match &self.directory {
+            Some(directory) => format!("msctl -C {} {verb}", shell_words::quote(&directory.to_string_lossy())),
+            None => format!("msctl {verb}"),
+        }
+    }
+
     /// `path` as typed, taken from that directory.
     pub fn path(&self, path: &Path) -> PathBuf {
         match &self.directory {

@@ -1,7 +1,7 @@
 //! `msctl gate`: what is asked, how the answer is shown, where it is kept.
 
 use std::fmt::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
@@ -64,7 +64,7 @@ pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     drop(progress);
     if service.is_some() {
         match keep(context, &report) {
-            Ok(()) => report.kept = Some(format!("{KEPT}/latest.json")),
+            Ok(()) => report.kept = Some(context.path(&Path::new(KEPT).join("latest.json")).display().to_string()),
             Err(failure) => context.ui.note(&format!("warning: the report was not kept: {failure}")),
         }
     }

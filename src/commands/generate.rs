@@ -75,7 +75,7 @@ pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     let files = artefacts.iter().map(file).collect::<Result<Vec<_>, _>>()?;
     let found = write::compare(context.directory(), &files)?;
     if args.check {
-        let report = report(&service, Mode::Check, &artefacts, &found);
+        let report = report(context, &service, Mode::Check, &artefacts, &found);
         context.ui.report(&report);
         return Ok(if report.differ == 0 { Exit::Done } else { Exit::No });
     }
@@ -86,7 +86,7 @@ pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     if mode == Mode::Write {
         write::files(context.directory(), &files)?;
     }
-    context.ui.report(&report(&service, mode, &artefacts, &found));
+    context.ui.report(&report(context, &service, mode, &artefacts, &found));
     Ok(Exit::Done)
 }
 
@@ -195,6 +195,9 @@ pub struct GenerateReport {
     differ: usize,
     /// Every file that was asked for.
     files: Vec<FileReport>,
+    /// What replaces them: more is needed where a file is not msctl's.
+    #[serde(skip)]
+    next: String,
 }
 
 /// One file.
@@ -209,7 +212,7 @@ struct FileReport {
     diff: Option<String>,
 }
 
-fn report(service: &Service, mode: Mode, artefacts: &[Artefact], found: &[Found]) -> GenerateReport {
+fn report(context: &Context, service: &Service, mode: Mode, artefacts: &[Artefact], found: &[Found]) -> GenerateReport {
     let files: Vec<FileReport> = artefacts
         .iter()
         .zip(found)
@@ -228,11 +231,17 @@ fn report(service: &Service, mode: Mode, artefacts: &[Artefact], found: &[Found]
         })
         .collect();
     let differ = files.iter().filter(|f| f.state != State::Unchanged).count();
+    let next = if found.iter().any(|f| whose(f).is_some()) {
+        "generate --overwrite"
+    } else {
+        "generate"
+    };
     GenerateReport {
         service: service.name.to_string(),
         mode,
         differ,
         files,
+        next: context.typed(next),
     }
 }
 
@@ -281,9 +290,10 @@ impl GenerateReport {
         match self.differ {
             0 => format!("{}: {unchanged} {} as msctl.yaml says", self.service, files(unchanged)),
             differ => format!(
-                "{}: {differ} {} not as msctl.yaml says, {unchanged} unchanged\n  next: msctl generate",
+                "{}: {differ} {} not as msctl.yaml says, {unchanged} unchanged\n  next: {}",
                 self.service,
-                files(differ)
+                files(differ),
+                self.next
             ),
         }
     }

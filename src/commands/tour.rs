@@ -59,6 +59,12 @@ pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
 }
 
 fn made(directory: &Path) -> Result<PathBuf, Failure> {
+    if std::fs::read_dir(directory).is_ok_and(|mut entries| entries.next().is_some()) {
+        let message = format!("`{}` is there already and is not empty", directory.display());
+        return Err(Failure::new(Kind::Conflict, message)
+            .note("Nothing in it was touched.")
+            .hint("choose another directory for --keep"));
+    }
     std::fs::create_dir_all(directory).map_err(|e| Failure::io("create", directory, e))?;
     std::path::absolute(directory).map_err(|e| Failure::io("find", directory, e))
 }

@@ -105,7 +105,7 @@ fn check_shows_the_difference_and_writes_nothing() {
     +- destinationrule.yaml
     +- virtualservice.yaml
     payment: 2 files not as msctl.yaml says, 2 unchanged
-      next: msctl generate
+      next: msctl generate --overwrite
     (exit 1)
     "#);
     assert_eq!(sandbox.read("Dockerfile"), edited);

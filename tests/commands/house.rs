@@ -61,3 +61,15 @@ fn output_follows_its_variable() {
         run.transcript()
     );
 }
+
+#[test]
+fn help_fits_a_screen_and_the_rest_is_one_word_away() {
+    let sandbox = Sandbox::new();
+    for verb in ["new", "generate", "gate", "canary", "health", "logs", "tour", "schema"] {
+        let (short, long) = (sandbox.msctl([verb, "--help"]), sandbox.msctl(["help", verb]));
+        assert_eq!((short.code, long.code), (0, 0), "{}", short.transcript());
+        assert!(short.stdout.lines().count() <= 36, "{}", short.transcript());
+        assert!(short.stdout.contains("msctl help VERB"), "{}", short.transcript());
+        assert!(long.stdout.contains("For eyes: colour"), "{}", long.transcript());
+    }
+}

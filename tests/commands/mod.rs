@@ -9,3 +9,4 @@ mod logs;
 mod man;
 mod new;
 mod schema;
+mod tour;

@@ -34,9 +34,9 @@ fn the_page_of_commands_is_the_help_of_the_program() {
     keep("docs/commands.md", &page);
 }
 
-/// Adds `msctl a b --help` for this command and all below it.
+/// Adds `msctl help a b` for this command and all below it.
 fn describe(sandbox: &Sandbox, command: &clap::Command, path: &mut Vec<String>, page: &mut String) {
-    let words = path.iter().map(String::as_str).chain(["--help"]);
+    let words = std::iter::once("help").chain(path.iter().map(String::as_str));
     let run = sandbox.msctl(words);
     assert_eq!(run.code, 0, "{}", run.transcript());
     let title = std::iter::once("msctl")

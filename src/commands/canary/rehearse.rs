@@ -311,7 +311,7 @@ impl<'a> Screen<'a> {
             return;
         }
         let hint = if speed == 1 && expected > Duration::from_mins(2) {
-            "; `--fast` takes seconds"
+            ", `--fast` seconds"
         } else {
             ""
         };
@@ -397,6 +397,7 @@ impl<'a> Screen<'a> {
             recomputed: None,
         };
         Rehearsed {
+            explain: self.context.typed(&format!("canary explain {}", report.id)),
             report,
             end,
             summary: self.summary,
@@ -409,6 +410,8 @@ struct Rehearsed {
     report: ReleaseReport,
     end: End,
     summary: Summary,
+    /// What tells why, as it is typed.
+    explain: String,
 }
 
 impl serde::Serialize for Rehearsed {
@@ -429,7 +432,9 @@ impl Report for Rehearsed {
 
     /// The steps stand in the log already.
     fn ci(&self, page: &mut Page) {
-        let Self { report, end, summary } = self;
+        let Self {
+            report, end, summary, ..
+        } = self;
         let at = report.steps.last().filter(|_| end.outcome != Outcome::Promoted);
         let at = at.map_or(String::new(), |row| format!(" at {}", row.asked));
         let took = duration(end.took);
@@ -444,6 +449,6 @@ impl Report for Rehearsed {
             None => "Where traffic goes is not known.".to_owned(),
         };
         page.line(format!("  {} requests harmed. {read_back}", count(report.harmed)));
-        page.line(format!("  why: msctl canary explain {}", clean(&report.id)));
+        page.line(format!("  why: {}", clean(&self.explain)));
     }
 }
