@@ -5,7 +5,7 @@ use std::sync::PoisonError;
 use std::sync::mpsc::channel;
 
 use super::bench::Bench;
-use super::judge::{Evidence, judge, sum};
+use super::judge::{Evidence, Reason, judge, sum};
 use super::{CheckReport, GateReport, Request, Verdict, tools};
 use crate::config::service::Check;
 use crate::failure::{Failure, Kind};
@@ -79,11 +79,15 @@ fn make(check: Check, bench: &Bench<'_>) -> CheckReport {
             Check::Audit => tools::govulncheck::check(bench),
         }
     };
-    let evidence = made.unwrap_or_else(|failure| {
+    let mut evidence = made.unwrap_or_else(|failure| {
         let mut evidence = Evidence::of(tool);
         evidence.doubt(failure);
         evidence
     });
+    for gap in bench.tree.gaps(check) {
+        evidence.not_applicable = None;
+        evidence.doubt(Reason::new(gap));
+    }
     judge(check, evidence, bench.request.fail_on, took_ms(&clock))
 }
 

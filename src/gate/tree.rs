@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::config::service::Check;
 use crate::failure::Failure;
 
 /// More files than this are no service.
@@ -16,10 +17,10 @@ pub(super) struct Tree {
     pub(super) files: Vec<String>,
     /// Links that lead out of the root or nowhere.
     pub(super) links_out: Vec<String>,
+    /// Links to directories within the root; what lies there is listed under its own path.
+    links_within: Vec<String>,
     /// What could not be listed, and why.
     pub(super) unreadable: Vec<String>,
-    /// Directories that say they are a cache (`CACHEDIR.TAG`).
-    pub(super) caches: Vec<String>,
 }
 
 impl Tree {
@@ -70,15 +71,13 @@ impl Tree {
             return self.unreadable.push(path);
         };
         if meta.is_dir() {
-            if path == ".git" || path.ends_with("/.git") || path == ".msctl/gate" {
-            } else if whole.join("CACHEDIR.TAG").is_file() {
-                self.caches.push(path);
-            } else {
+            // No other name and no mark hides a directory: whoever wrote the tree could have put it there.
+            if path != ".git" && !path.ends_with("/.git") {
                 ahead.push(path);
             }
         } else if meta.is_symlink() {
             match whole.canonicalize() {
-                Ok(to) if to.starts_with(&self.root) && to.is_dir() => {}
+                Ok(to) if to.starts_with(&self.root) && to.is_dir() => self.links_within.push(path),
                 Ok(to) if to.starts_with(&self.root) => self.files.push(path),
                 _ => self.links_out.push(path),
             }
@@ -96,6 +95,28 @@ impl Tree {
         std::fs::read(self.root.join(file)).map_err(|error| Failure::io("read", file, error))
     }
 
+    /// What a check that looks at files of this kind would have to see, and the list does not have.
+    pub(super) fn gaps(&self, check: Check) -> Vec<String> {
+        let is_place = |link: &str| MANIFEST_PLACES.contains(&link.split('/').next().unwrap_or(link));
+        let is_named = |link: &str| link.rsplit('/').next().is_some_and(|name| name.contains('.'));
+        let concerns = |link: &str, leads_out: bool| match check {
+            Check::Dockerfile => is_dockerfile(link),
+            Check::Manifests => is_dockerfile(link) || is_place(link),
+            // A link without an ending may be a directory of packages. Go follows none within the tree.
+            Check::Lint | Check::Audit => {
+                leads_out && !is_foreign(link) && (!is_named(link) || link.ends_with(".go") || link.ends_with("go.mod"))
+            }
+            Check::Secrets | Check::Image => false,
+        };
+        let out = self.links_out.iter().filter(|link| concerns(link, true));
+        let out = out.map(|link| format!("`{link}` is a link out of the tree, which is not followed"));
+        let within = self.links_within.iter().filter(|link| concerns(link, false));
+        let within = within.map(|link| format!("`{link}` is a link to a directory, which is not followed"));
+        let unread = self.unreadable.iter().filter(|_| check != Check::Image);
+        let unread = unread.map(|path| format!("cannot read {path}"));
+        out.chain(within).chain(unread).collect()
+    }
+
     /// The files that are Dockerfiles by name.
     pub(super) fn dockerfiles(&self) -> Vec<&str> {
         let own = self.files.iter().map(String::as_str).filter(|file| !is_foreign(file));
@@ -104,8 +125,8 @@ impl Tree {
 
     /// The YAML files in the directories that hold manifests.
     pub(super) fn manifests(&self) -> Vec<&str> {
-        let own = self.files.iter().map(String::as_str).filter(|file| !is_foreign(file));
-        own.filter(|file| is_manifest(file)).collect()
+        let all = self.files.iter().map(String::as_str);
+        all.filter(|file| is_manifest(file)).collect()
     }
 }
 

@@ -661,35 +661,143 @@ fn a_scaffolded_service_passes() {
     assert_eq!((run.code, &report["verdict"]), (0, &"pass".into()));
 }
 
+const PRIVILEGED: &str = "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec:\n  containers:\n  - name: p\n    image: a:1\n    securityContext: {privileged: true}\n";
+
 #[test]
-fn what_is_named_is_named_as_seen_from_where_the_user_stands() {
-    let sandbox = Sandbox::new();
-    assert_eq!(sandbox.msctl(["new", "payment", "--yes"]).code, 0);
-    let run = sandbox.msctl(["-C", "payment", "gate", "--only", "dockerfile"]);
-    assert!(
-        run.stdout.contains("report: payment/.msctl/gate/latest.json\n"),
-        "{}",
-        run.transcript()
+fn what_a_check_cannot_reach_is_no_reason_for_it_not_to_apply() {
+    let link = |sandbox: &Sandbox, to: &str, from: &str| {
+        std::os::unix::fs::symlink(to, sandbox.path(from)).expect("a link");
+    };
+    let sandbox = real(&["hadolint", "trivy", "golangci-lint"]);
+    for (to, from, check) in [
+        ("../Dockerfile", "Dockerfile.prod", "dockerfile"),
+        ("../Dockerfile", "Dockerfile.prod", "manifests"),
+        ("../manifests", "k8s", "manifests"),
+        ("config", "deploy", "manifests"),
+        ("../go.mod", "go.mod", "lint"),
+        ("../cmd", "cmd", "lint"),
+    ] {
+        sandbox.write("config/pod.yaml", PRIVILEGED);
+        link(&sandbox, to, from);
+        says(&sandbox, check, &[], "could-not-tell", &format!("`{from}` is a link"));
+        std::fs::remove_file(sandbox.path(from)).expect("removed");
+    }
+}
+
+#[test]
+fn no_mark_in_the_tree_hides_a_directory() {
+    let sandbox = real(&["trivy"]);
+    sandbox.write("deploy/CACHEDIR.TAG", "Signature: 8a477f597d28d172789f06886806bc55\n");
+    sandbox.write("deploy/vendor/pod.yaml", PRIVILEGED);
+    says(&sandbox, "manifests", &[], "fail", "KSV017");
+    let key = ["AKIA", "Q7ZWERTY", "POIUASDF"].concat();
+    for file in ["deploy/key", ".msctl/gate/key"] {
+        sandbox.write(file, &key);
+        says(&sandbox, "secrets", &[], "fail", file);
+        std::fs::remove_file(sandbox.path(file)).expect("removed");
+    }
+    let wide: Vec<u8> = key.bytes().flat_map(|b| [b, 0]).collect();
+    for bytes in [wide, format!("\x7fELF\n{key}\n").into_bytes()] {
+        sandbox.write("blob", bytes);
+        says(&sandbox, "secrets", &[], "fail", "blob");
+    }
+}
+
+#[test]
+fn a_manifest_inside_another_is_not_passed_over() {
+    let sandbox = real(&["trivy"]);
+    let list = format!(
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: c}}\n---\napiVersion: v1\nkind: List\nitems:\n- {}",
+        PRIVILEGED.replace('\n', "\n  ").trim_end()
     );
-    let run = sandbox.msctl(["-C", "payment", "generate", "--check"]);
-    assert!(
-        run.stdout.ends_with("next: msctl -C payment generate\n"),
-        "{}",
-        run.transcript()
+    sandbox.write("deploy/a.yaml", list);
+    says(
+        &sandbox,
+        "manifests",
+        &[],
+        "could-not-tell",
+        "does not look into a List",
     );
-    let run = sandbox.msctl([
-        "-C",
-        "payment",
-        "canary",
-        "rehearse",
-        "--built-in",
-        "--fast",
-        "--fault",
-        "errors=100%",
-    ]);
-    assert!(
-        run.stdout.contains("why: msctl -C payment canary explain "),
-        "{}",
-        run.transcript()
+    sandbox.write(
+        "deploy/a.yaml",
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\n",
     );
+    let kustomization = "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources: [a.yaml]\n";
+    for more in [
+        "patches: [{patch: '{}'}]\n",
+        "helmCharts: [{name: a}]\n",
+        "components: ['../x']\n",
+    ] {
+        sandbox.write("deploy/kustomization.yaml", format!("{kustomization}{more}"));
+        says(&sandbox, "manifests", &[], "could-not-tell", "was not rendered");
+    }
+    for other in ["https://example.com/a", "../config"] {
+        sandbox.write("deploy/kustomization.yaml", kustomization.replace("a.yaml", other));
+        says(&sandbox, "manifests", &[], "could-not-tell", other);
+    }
+}
+
+#[test]
+fn go_code_is_not_hidden_from_the_audit() {
+    let sandbox = real(&["govulncheck"]);
+    module(&sandbox, "", MAIN);
+    let db = vulnerabilities(&sandbox, &now());
+    let db = ["--vuln-db", db.to_str().expect("UTF-8")];
+    let init = VULNERABLE.replace("main()", "init()");
+    for (constraint, expected, text) in [
+        ("//go:build\textra", "fail", "reachable"),
+        ("/*\npackage x\n*/\n\n//go:build extra", "fail", "reachable"),
+        ("//go:build go1evil", "fail", "reachable"),
+        ("//go:build a && !b", "could-not-tell", "a.go"),
+        ("//go:build a && b && !cgo && cgo", "could-not-tell", "a.go"),
+        ("//go:build windows", "pass", "not built on this system"),
+    ] {
+        sandbox.write("a.go", format!("{constraint}\n\n{init}"));
+        // With `b` asked for elsewhere, no set of tags that is tried builds `a && !b`.
+        sandbox.write("b.go", "//go:build b\n\npackage main\n");
+        says(&sandbox, "audit", &db, expected, text);
+    }
+    // A copy without a version: the database cannot say anything about it.
+    sandbox.write("main.go", VULNERABLE);
+    for file in ["a.go", "b.go"] {
+        std::fs::remove_file(sandbox.path(file)).expect("removed");
+    }
+    std::fs::rename(sandbox.path("vendor/golang.org/x/text"), sandbox.path("text")).expect("moved");
+    std::fs::remove_dir_all(sandbox.path("vendor")).expect("removed");
+    sandbox.write("text/go.mod", "module golang.org/x/text\n\ngo 1.20\n");
+    let main = "module example.com/svc\n\ngo 1.26\n\nrequire golang.org/x/text v0.3.6\n";
+    sandbox.write("go.mod", format!("{main}\nreplace golang.org/x/text => ./text\n"));
+    says(&sandbox, "audit", &db, "could-not-tell", "replaces golang.org/x/text");
+    // A workspace that the image is not built with.
+    sandbox.write("go.work", "go 1.26\n\nuse (\n\t.\n\t./text\n)\n");
+    sandbox.write("go.mod", main);
+    let (verdict, report) = verdict(&sandbox, "audit", &db);
+    assert_ne!(verdict, "pass", "{report}");
+}
+
+#[test]
+fn an_interrupted_gate_gives_no_verdict_and_leaves_nothing_behind() {
+    use rustix::process::{Pid, Signal, kill_process};
+    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+        let sandbox = with_all();
+        sandbox.write("Dockerfile", DOCKERFILE);
+        let mark = format!("{}9{code}", std::process::id() + 1_000_000);
+        let fake = sandbox.path("../bin/hadolint");
+        let script =
+            format!("#!/bin/sh\n# A fake that hangs.\ntrap '' INT TERM\nsleep {mark} &\nsetsid sleep {mark}\n");
+        std::fs::write(&fake, script).expect("a fake");
+        std::fs::set_permissions(&fake, std::fs::Permissions::from_mode(0o755)).expect("a mode");
+        let child = sandbox.start("", ["gate", "--only", "dockerfile"]);
+        let begun = Instant::now();
+        while !runs(&mark) {
+            assert!(begun.elapsed() < Duration::from_mins(1), "the tool never began");
+            std::thread::yield_now();
+        }
+        kill_process(Pid::from_child(&child), signal).expect("a signal");
+        let output = child.wait_with_output().expect("the end");
+        assert_eq!(output.status.code(), Some(code), "{output:?}");
+        assert!(!String::from_utf8_lossy(&output.stdout).contains("PASS"), "{output:?}");
+        assert!(!runs(&mark), "an orphan");
+        assert!(!sandbox.path(".msctl").exists(), "a report was kept");
+    }
 }

@@ -73,3 +73,36 @@ fn help_fits_a_screen_and_the_rest_is_one_word_away() {
         assert!(long.stdout.contains("For eyes: colour"), "{}", long.transcript());
     }
 }
+
+#[test]
+fn what_is_named_is_named_as_seen_from_where_the_user_stands() {
+    let sandbox = Sandbox::new();
+    assert_eq!(sandbox.msctl(["new", "payment", "--yes"]).code, 0);
+    let run = sandbox.msctl(["-C", "payment", "gate", "--only", "dockerfile"]);
+    assert!(
+        run.stdout.contains("report: payment/.msctl/gate/latest.json\n"),
+        "{}",
+        run.transcript()
+    );
+    let run = sandbox.msctl(["-C", "payment", "generate", "--check"]);
+    assert!(
+        run.stdout.ends_with("next: msctl -C payment generate\n"),
+        "{}",
+        run.transcript()
+    );
+    let run = sandbox.msctl([
+        "-C",
+        "payment",
+        "canary",
+        "rehearse",
+        "--built-in",
+        "--fast",
+        "--fault",
+        "errors=100%",
+    ]);
+    assert!(
+        run.stdout.contains("why: msctl -C payment canary explain "),
+        "{}",
+        run.transcript()
+    );
+}

@@ -76,6 +76,7 @@ impl Go {
             .envs(certificates)
             .env("GOFLAGS", "")
             .env("GOENV", "off")
+            .env("GOWORK", "off") // each module is judged as it is built alone
             .env("GOTELEMETRY", "off")
     }
 }
@@ -150,21 +151,45 @@ fn is_hidden(file: &str) -> bool {
 
 /// Tags that are no choice of the user: systems, architectures, compilers, versions, and `ignore`.
 fn is_system(tag: &str) -> bool {
-    const KNOWN: &str = "aix android darwin dragonfly freebsd hurd illumos ios js linux nacl netbsd openbsd plan9 solaris wasip1 windows zos \
-        386 amd64 arm arm64 loong64 mips mips64 mips64le mipsle ppc64 ppc64le riscv riscv64 s390x sparc64 wasm \
-        unix cgo gc gccgo ignore race msan asan purego appengine";
-    KNOWN.split_whitespace().any(|known| known == tag) || tag.starts_with("go1") || tag.starts_with("goexperiment")
+    is_platform(tag) || ["unix", "cgo", "gc", "gccgo", "ignore", "race", "msan", "asan"].contains(&tag) || {
+        let is_version = |rest: &str| rest.is_empty() || rest.starts_with('.');
+        tag.strip_prefix("go1").is_some_and(is_version) || tag.starts_with("goexperiment.")
+    }
 }
 
-/// The tags in the `//go:build` lines of a file.
+/// A system or an architecture: why a file that is not built here is not expected to be.
+fn is_platform(tag: &str) -> bool {
+    const KNOWN: &str = "aix android darwin dragonfly freebsd hurd illumos ios js linux nacl netbsd openbsd plan9 solaris wasip1 windows zos \
+        386 amd64 arm arm64 loong64 mips mips64 mips64le mipsle ppc64 ppc64le riscv riscv64 s390x sparc64 wasm";
+    KNOWN.split_whitespace().any(|known| known == tag)
+}
+
+/// The tags in the `//go:build` lines of a file, and in the older `// +build` ones; also where a line would not count:
+/// one tag too many costs a run, one too few hides a file.
+fn constraints(text: &str) -> BTreeSet<String> {
+    let constraint = |line: &'_ str| -> Option<String> {
+        let line = line.trim().trim_start_matches('\u{feff}').strip_prefix("//")?;
+        let rest = line
+            .strip_prefix("go:build")
+            .or_else(|| line.trim().strip_prefix("+build"))?;
+        rest.starts_with(char::is_whitespace).then(|| rest.to_owned())
+    };
+    let words = |line: String| -> Vec<String> {
+        let words = line.split(|c: char| !(c.is_alphanumeric() || c == '_' || c == '.'));
+        words.filter(|word| !word.is_empty()).map(str::to_owned).collect()
+    };
+    text.lines().filter_map(constraint).flat_map(words).collect()
+}
+
+/// Those that are a choice of the user.
 fn tags(text: &str) -> BTreeSet<String> {
-    let lines = text.lines().take_while(|line| !line.starts_with("package "));
-    lines
-        .filter_map(|line| line.strip_prefix("//go:build "))
-        .flat_map(|line| line.split(|c: char| !(c.is_alphanumeric() || c == '_' || c == '.')))
-        .filter(|tag| !tag.is_empty() && !is_system(tag))
-        .map(str::to_owned)
-        .collect()
+    constraints(text).into_iter().filter(|tag| !is_system(tag)).collect()
+}
+
+/// Whether the name or the constraints of a file say that it belongs to another system, or to no build at all.
+fn is_elsewhere(file: &str, text: &str) -> bool {
+    let name = file.rsplit('/').next().unwrap_or(file).trim_end_matches(".go");
+    name.split('_').skip(1).any(is_platform) || constraints(text).iter().any(|tag| is_platform(tag) || tag == "ignore")
 }
 
 #[derive(Deserialize)]
@@ -248,7 +273,12 @@ pub(super) fn packages(
 }
 
 /// Says which files no set of tags reaches.
-pub(super) fn reconcile(module: &Module, seen: &BTreeSet<String>, evidence: &mut Evidence) {
+pub(super) fn reconcile(
+    bench: &Bench<'_>,
+    module: &Module,
+    seen: &BTreeSet<String>,
+    evidence: &mut Evidence,
+) -> Result<(), Failure> {
     let unseen: Vec<&str> = module
         .files
         .iter()
@@ -266,6 +296,14 @@ pub(super) fn reconcile(module: &Module, seen: &BTreeSet<String>, evidence: &mut
             unseen.join(", ")
         ));
     }
+    for file in unseen {
+        if !is_elsewhere(file, &String::from_utf8_lossy(&bench.tree.read(file)?)) {
+            evidence.doubt(Reason::new(format!(
+                "`{file}` is built neither without build tags nor with all of them"
+            )));
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -274,8 +312,7 @@ mod tests {
 
     #[test]
     fn tags_of_the_user_are_told_from_those_of_systems() {
-        let text =
-            "// x\n//go:build (integration || !lab_2) && linux && go1.21 && !ignore\n\npackage x\n//go:build late\n";
+        let text = "// x\n//go:build (integration || !lab_2) && linux && go1.21 && !ignore\n\npackage x\n";
         assert_eq!(
             tags(text),
             BTreeSet::from(["integration".to_owned(), "lab_2".to_owned()])

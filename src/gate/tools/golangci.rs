@@ -94,7 +94,7 @@ pub(in crate::gate) fn check(bench: &Bench<'_>) -> Result<Evidence, Failure> {
             let (said, code) = lint(bench, &go, &place, &module.path(bench), &tags)?;
             weigh(said, code, &bench.tree.root, &mut evidence);
         }
-        reconcile(module, &seen, &mut evidence);
+        reconcile(bench, module, &seen, &mut evidence)?;
         note_directives(bench, module, &mut evidence)?;
         files += seen.len();
     }

@@ -10,10 +10,10 @@ use serde::Deserialize;
 use super::super::bench::{Bench, Place, unusable};
 use super::super::judge::{Control, Evidence, Reason};
 use super::super::{Finding, Level};
-use super::go::{Go, modules, packages, reconcile};
+use super::go::{Go, Module, modules, packages, reconcile};
 use super::trivy::counted;
 use crate::failure::{Failure, Kind};
-use crate::process::GOVULNCHECK;
+use crate::process::{GO, GOVULNCHECK};
 
 /// Go publishes some reports a week; an index that has not moved for longer was not fetched.
 const OLDEST_DAYS: i64 = 14;
@@ -141,7 +141,8 @@ pub(in crate::gate) fn check(bench: &Bench<'_>) -> Result<Evidence, Failure> {
             }
             weigh(said, &module.directory, &mut evidence);
         }
-        reconcile(module, &seen, &mut evidence);
+        reconcile(bench, module, &seen, &mut evidence)?;
+        doubt_replaced(bench, &go, &place, &database, module, &mut evidence)?;
     }
     if !inner_tests.is_empty() {
         let packages = inner_tests.into_iter().collect::<Vec<_>>().join(", ");
@@ -175,6 +176,61 @@ fn database(bench: &Bench<'_>) -> Result<PathBuf, Failure> {
         return Err(Failure::new(Kind::NoEvidence, message).hint(hint()));
     }
     given.canonicalize().map_err(|error| Failure::io("read", given, error))
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct GoMod {
+    replace: Option<Vec<Replaced>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Replaced {
+    old: Named,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Named {
+    path: String,
+}
+
+#[derive(Deserialize)]
+struct Known {
+    path: String,
+}
+
+/// govulncheck goes by name and version; a module in whose place another is put has neither.
+fn doubt_replaced(
+    bench: &Bench<'_>,
+    go: &Go,
+    place: &Place,
+    database: &Path,
+    module: &Module,
+    evidence: &mut Evidence,
+) -> Result<(), Failure> {
+    let invocation = go.equip(bench, bench.invoke(&GO, &place.path)?).arg("-C");
+    let (output, code) = bench.run(&invocation.arg(module.path(bench)).args(["mod", "edit", "-json"]))?;
+    let read: Option<GoMod> = serde_json::from_slice(&output.stdout).ok().filter(|_| code == 0);
+    let read = read.ok_or_else(|| unusable(GO.name, &format!("`go mod edit`: {}", output.ending()), &output))?;
+    let index = database.join("index/modules.json");
+    let bytes = std::fs::read(&index).map_err(|error| Failure::io("read", &index, error))?;
+    let known: Vec<Known> = serde_json::from_slice(&bytes).map_err(|error| {
+        let message = format!("`{}` cannot be read", index.display());
+        Failure::new(Kind::NoEvidence, message).caused_by(error).hint(hint())
+    })?;
+    for replaced in read.replace.unwrap_or_default() {
+        if known.iter().any(|known| known.path == replaced.old.path) {
+            let text = format!(
+                "`{}` replaces {}, which has had vulnerabilities: nobody knows which the other has",
+                Path::new(&module.directory).join("go.mod").display(),
+                replaced.old.path
+            );
+            evidence.doubt(Reason::new(text));
+        }
+    }
+    Ok(())
 }
 
 fn judge_age(modified: Option<Timestamp>, now: Timestamp) -> Option<Reason> {

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::super::super::bench::{Bench, Place};
 use super::super::super::judge::{Control, Evidence, Reason};
-use super::super::super::tree::{MANIFEST_PLACES, is_manifest};
+use super::super::super::tree::MANIFEST_PLACES;
 use super::{counted, invoke, scan, without_ignores};
 use crate::config::yaml;
 use crate::failure::Failure;
@@ -32,16 +32,6 @@ pub(in crate::gate) fn check(bench: &Bench<'_>) -> Result<Evidence, Failure> {
         return Ok(Evidence::not_applicable(TRIVY.name, why));
     }
     let mut evidence = Evidence::of(TRIVY.name);
-    let links = bench
-        .tree
-        .links_out
-        .iter()
-        .filter(|link| is_manifest(link) || link.starts_with("deploy"));
-    for link in links {
-        evidence.doubt(Reason::new(format!(
-            "`{link}` is a link out of the tree, which is not followed"
-        )));
-    }
     let place = bench.place()?;
     let mut expected = BTreeSet::new();
     for file in docker {
@@ -112,7 +102,13 @@ fn read(file: &str, documents: &[Value], evidence: &mut Evidence) -> bool {
         if version.starts_with("kustomize.config.k8s.io/") {
             let text = format!("`{file}` was not rendered: the files it names were looked at as they are");
             evidence.notes.push(text);
+            for change in changes(document) {
+                evidence.doubt(Reason::new(format!("`{file}` was not rendered: {change}")));
+            }
             continue;
+        }
+        if kind.ends_with("List") && document.get("items").is_some() {
+            evidence.doubt(Reason::new(format!("trivy does not look into a {kind} (`{file}`)")));
         }
         is_manifest = true;
         if version.contains("istio.io/") || version.starts_with("gateway.networking.k8s.io/") {
@@ -122,6 +118,36 @@ fn read(file: &str, documents: &[Value], evidence: &mut Evidence) -> bool {
         }
     }
     is_manifest
+}
+
+/// What a kustomization says beyond naming files that are looked at anyway.
+fn changes(document: &Value) -> Vec<String> {
+    const HARMLESS: [&str; 9] = [
+        "apiVersion",
+        "kind",
+        "metadata",
+        "resources",
+        "namespace",
+        "labels",
+        "commonLabels",
+        "commonAnnotations",
+        "images",
+    ];
+    let keys = document.as_object().into_iter().flat_map(|fields| fields.keys());
+    let others = keys.filter(|key| !HARMLESS.contains(&key.as_str()));
+    let named = document
+        .get("resources")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten();
+    let away = named.filter_map(Value::as_str).filter(|name| {
+        let is_file = name.ends_with(".yaml") || name.ends_with(".yml");
+        name.starts_with('/') || name.contains("..") || name.contains(':') || !is_file
+    });
+    let others = others.map(|key| format!("its `{key}` may change what is applied"));
+    others
+        .chain(away.map(|name| format!("its resource `{name}` was not looked at")))
+        .collect()
 }
 
 #[cfg(test)]

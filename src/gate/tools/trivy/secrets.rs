@@ -26,16 +26,8 @@ struct Copy {
 
 pub(in crate::gate) fn check(bench: &Bench<'_>) -> Result<Evidence, Failure> {
     let mut evidence = Evidence::of(TRIVY.name);
-    if bench.tree.files.is_empty() && bench.tree.unreadable.is_empty() {
+    if bench.tree.files.is_empty() {
         return Ok(Evidence::not_applicable(TRIVY.name, "there are no files"));
-    }
-    for path in &bench.tree.unreadable {
-        evidence.doubt(Reason::new(format!("cannot read {path}")));
-    }
-    for path in &bench.tree.caches {
-        evidence
-            .notes
-            .push(format!("`{path}` says it is a cache: it was not looked into"));
     }
     evidence.notes.push("git's history was not looked into".into());
     let place = bench.place()?;
@@ -79,7 +71,7 @@ pub(in crate::gate) fn check(bench: &Bench<'_>) -> Result<Evidence, Failure> {
 }
 
 fn copy(bench: &Bench<'_>, place: &Place, evidence: &mut Evidence) -> Result<BTreeMap<String, Copy>, Failure> {
-    let (mut copies, mut size, mut programs) = (BTreeMap::new(), 0, 0);
+    let (mut copies, mut size) = (BTreeMap::new(), 0);
     for name in CONTROLS {
         place.write(&format!("scan/{name}"), format!("key = {}\n", planted_key()))?;
     }
@@ -94,10 +86,7 @@ fn copy(bench: &Bench<'_>, place: &Place, evidence: &mut Evidence) -> Result<BTr
             )));
             continue;
         }
-        let Some((text, has_lines)) = readable(&bench.tree.read(file)?) else {
-            programs += 1;
-            continue;
-        };
+        let (text, has_lines) = readable(&bench.tree.read(file)?);
         let name = format!("f{number:06}.txt");
         place.write(&format!("scan/{name}"), without_ignores(&text))?;
         copies.insert(
@@ -108,11 +97,6 @@ fn copy(bench: &Bench<'_>, place: &Place, evidence: &mut Evidence) -> Result<BTr
             },
         );
     }
-    if programs > 0 {
-        evidence
-            .notes
-            .push(format!("not looked into: {}", counted(programs, "compiled program")));
-    }
     Ok(copies)
 }
 
@@ -121,23 +105,30 @@ fn planted_key() -> String {
     ["AKIA", "Z7QWERTY", "UIOPASDF"].concat()
 }
 
-/// The text in a file as trivy can read it, and whether its lines are those of the file. None for a compiled program.
-fn readable(bytes: &[u8]) -> Option<(Vec<u8>, bool)> {
-    if bytes.starts_with(b"\x7fELF") {
-        return None;
-    }
+/// The text in a file as trivy can read it, and whether its lines are those of the file.
+fn readable(bytes: &[u8]) -> (Vec<u8>, bool) {
     if let [0xff, 0xfe, rest @ ..] = bytes {
-        return Some((wide(rest, u16::from_le_bytes), true));
+        return (wide(rest, u16::from_le_bytes), true);
     }
     if let [0xfe, 0xff, rest @ ..] = bytes {
-        return Some((wide(rest, u16::from_be_bytes), true));
+        return (wide(rest, u16::from_be_bytes), true);
     }
     if memchr::memchr(0, bytes).is_none() {
-        return Some((bytes.to_vec(), true));
+        // trivy passes over a file with a control character near its beginning.
+        let is_odd = |byte: u8| byte.is_ascii_control() && !b"\t\n\r".contains(&byte);
+        let text = bytes.iter().map(|byte| if is_odd(*byte) { b' ' } else { *byte });
+        return (text.collect(), true);
     }
+    // Twice: as it is, and without its zeros, as wide text may have no mark.
+    let narrow: Vec<u8> = bytes.iter().copied().filter(|byte| *byte != 0).collect();
+    ([runs(bytes), runs(&narrow)].join(&b'\n'), false)
+}
+
+/// The runs of printable bytes, each on a line.
+fn runs(bytes: &[u8]) -> Vec<u8> {
     let printable = |byte: &u8| byte.is_ascii_graphic() || *byte == b' ';
     let runs = bytes.split(|byte| !printable(byte)).filter(|run| run.len() >= 8);
-    Some((runs.collect::<Vec<_>>().join(&b'\n'), false))
+    runs.collect::<Vec<_>>().join(&b'\n')
 }
 
 fn wide(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> Vec<u8> {
@@ -151,13 +142,14 @@ mod tests {
 
     #[test]
     fn text_is_found_in_whatever_way_it_is_written() {
-        assert_eq!(readable(b"plain"), Some((b"plain".to_vec(), true)));
-        assert_eq!(readable(b"\xff\xfea\0b\0"), Some((b"ab".to_vec(), true)));
-        assert_eq!(readable(b"\xfe\xff\0a\0b"), Some((b"ab".to_vec(), true)));
+        assert_eq!(readable(b"plain"), (b"plain".to_vec(), true));
+        assert_eq!(readable(b"\xff\xfea\0b\0"), (b"ab".to_vec(), true));
+        assert_eq!(readable(b"\xfe\xff\0a\0b"), (b"ab".to_vec(), true));
         assert_eq!(
             readable(b"\0\x01longer than eight\0x\0"),
-            Some((b"longer than eight".to_vec(), false))
+            (b"longer than eight\nlonger than eightx".to_vec(), false)
         );
-        assert_eq!(readable(b"\x7fELF..."), None);
+        assert_eq!(readable(b"w\0i\0d\0e\0t\0e\0x\0t\0"), (b"\nwidetext".to_vec(), false));
+        assert_eq!(readable(b"\x7fELF..."), (b" ELF...".to_vec(), true));
     }
 }
