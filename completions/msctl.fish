@@ -28,7 +28,7 @@ complete -c msctl -n "__fish_msctl_needs_command" -l output -d 'What goes to std
 json\t'One JSON document; streams are JSON Lines'
 ci\t'Plain lines, one an event, and annotations where the CI system has them'"
 complete -c msctl -n "__fish_msctl_needs_command" -s C -l directory -d 'The service\'s directory (default: the current one)' -r -F
-complete -c msctl -n "__fish_msctl_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c msctl -n "__fish_msctl_needs_command" -s h -l help -d 'Print help; all of it: `msctl help VERB`'
 complete -c msctl -n "__fish_msctl_needs_command" -s V -l version -d 'Print version'
 complete -c msctl -n "__fish_msctl_needs_command" -f -a "new" -d 'Scaffold a service'
 complete -c msctl -n "__fish_msctl_needs_command" -f -a "generate" -d 'Write Dockerfile, Kubernetes and Istio manifests from msctl.yaml'
@@ -55,7 +55,7 @@ ci\t'Plain lines, one an event, and annotations where the CI system has them'"
 complete -c msctl -n "__fish_msctl_using_subcommand new" -s C -l directory -d 'The service\'s directory (default: the current one)' -r -F
 complete -c msctl -n "__fish_msctl_using_subcommand new" -s y -l yes -d 'Ask nothing, take the defaults'
 complete -c msctl -n "__fish_msctl_using_subcommand new" -l dry-run -d 'Print what would be written, and write nothing'
-complete -c msctl -n "__fish_msctl_using_subcommand new" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c msctl -n "__fish_msctl_using_subcommand new" -s h -l help -d 'Print help; all of it: `msctl help VERB`'
 complete -c msctl -n "__fish_msctl_using_subcommand generate" -l output -d 'What goes to stdout (auto: human, or ci when CI is set)' -r -f -a "human\t'For eyes: colour and live views where there is a terminal'
 json\t'One JSON document; streams are JSON Lines'
 ci\t'Plain lines, one an event, and annotations where the CI system has them'"
@@ -64,7 +64,7 @@ complete -c msctl -n "__fish_msctl_using_subcommand generate" -l check -d 'Write
 complete -c msctl -n "__fish_msctl_using_subcommand generate" -l dry-run -d 'Write nothing; say what would be written'
 complete -c msctl -n "__fish_msctl_using_subcommand generate" -l stdout -d 'Write nothing; print the files'
 complete -c msctl -n "__fish_msctl_using_subcommand generate" -l overwrite -d 'Replace files that somebody else wrote, or edited'
-complete -c msctl -n "__fish_msctl_using_subcommand generate" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c msctl -n "__fish_msctl_using_subcommand generate" -s h -l help -d 'Print help; all of it: `msctl help VERB`'
 complete -c msctl -n "__fish_msctl_using_subcommand gate" -l only -d 'Make these checks alone' -r -f -a "dockerfile\t'The Dockerfile'
 manifests\t'Kubernetes manifests'
 secrets\t'Secrets in files'
@@ -83,12 +83,12 @@ complete -c msctl -n "__fish_msctl_using_subcommand gate" -l output -d 'What goe
 json\t'One JSON document; streams are JSON Lines'
 ci\t'Plain lines, one an event, and annotations where the CI system has them'"
 complete -c msctl -n "__fish_msctl_using_subcommand gate" -s C -l directory -d 'The service\'s directory (default: the current one)' -r -F
-complete -c msctl -n "__fish_msctl_using_subcommand gate" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c msctl -n "__fish_msctl_using_subcommand gate" -s h -l help -d 'Print help; all of it: `msctl help VERB`'
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and not __fish_seen_subcommand_from rehearse explain help" -l output -d 'What goes to stdout (auto: human, or ci when CI is set)' -r -f -a "human\t'For eyes: colour and live views where there is a terminal'
 json\t'One JSON document; streams are JSON Lines'
 ci\t'Plain lines, one an event, and annotations where the CI system has them'"
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and not __fish_seen_subcommand_from rehearse explain help" -s C -l directory -d 'The service\'s directory (default: the current one)' -r -F
-complete -c msctl -n "__fish_msctl_using_subcommand canary; and not __fish_seen_subcommand_from rehearse explain help" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and not __fish_seen_subcommand_from rehearse explain help" -s h -l help -d 'Print help; all of it: `msctl help VERB`'
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and not __fish_seen_subcommand_from rehearse explain help" -f -a "rehearse" -d 'Try a release without a cluster'
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and not __fish_seen_subcommand_from rehearse explain help" -f -a "explain" -d 'Recompute every decision of a release from its journal'
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and not __fish_seen_subcommand_from rehearse explain help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
@@ -106,12 +106,12 @@ ci\t'Plain lines, one an event, and annotations where the CI system has them'"
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from rehearse" -s C -l directory -d 'The service\'s directory (default: the current one)' -r -F
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from rehearse" -l built-in -d 'Use the backends in this process, whatever there is to build'
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from rehearse" -l fast -d 'Time runs 50 times as fast, with as many more requests; latencies stay what they are'
-complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from rehearse" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from rehearse" -s h -l help -d 'Print help; all of it: `msctl help VERB`'
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from explain" -l output -d 'What goes to stdout (auto: human, or ci when CI is set)' -r -f -a "human\t'For eyes: colour and live views where there is a terminal'
 json\t'One JSON document; streams are JSON Lines'
 ci\t'Plain lines, one an event, and annotations where the CI system has them'"
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from explain" -s C -l directory -d 'The service\'s directory (default: the current one)' -r -F
-complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from explain" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from explain" -s h -l help -d 'Print help; all of it: `msctl help VERB`'
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from help" -f -a "rehearse" -d 'Try a release without a cluster'
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from help" -f -a "explain" -d 'Recompute every decision of a release from its journal'
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
@@ -123,7 +123,7 @@ complete -c msctl -n "__fish_msctl_using_subcommand health" -l output -d 'What g
 json\t'One JSON document; streams are JSON Lines'
 ci\t'Plain lines, one an event, and annotations where the CI system has them'"
 complete -c msctl -n "__fish_msctl_using_subcommand health" -s C -l directory -d 'The service\'s directory (default: the current one)' -r -F
-complete -c msctl -n "__fish_msctl_using_subcommand health" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c msctl -n "__fish_msctl_using_subcommand health" -s h -l help -d 'Print help; all of it: `msctl help VERB`'
 complete -c msctl -n "__fish_msctl_using_subcommand logs" -l level -d 'Show this level and graver ones; lines without a level are shown' -r -f -a "trace\t''
 debug\t''
 info\t''
@@ -138,29 +138,29 @@ ci\t'Plain lines, one an event, and annotations where the CI system has them'"
 complete -c msctl -n "__fish_msctl_using_subcommand logs" -s C -l directory -d 'The service\'s directory (default: the current one)' -r -F
 complete -c msctl -n "__fish_msctl_using_subcommand logs" -l stdin -d 'Read standard input'
 complete -c msctl -n "__fish_msctl_using_subcommand logs" -l summary -d 'Count instead: lines by level and service, error rate'
-complete -c msctl -n "__fish_msctl_using_subcommand logs" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c msctl -n "__fish_msctl_using_subcommand logs" -s h -l help -d 'Print help; all of it: `msctl help VERB`'
 complete -c msctl -n "__fish_msctl_using_subcommand tour" -l keep -d 'Make it in this new directory, and keep it (default: a temporary one)' -r -F
 complete -c msctl -n "__fish_msctl_using_subcommand tour" -l output -d 'What goes to stdout (auto: human, or ci when CI is set)' -r -f -a "human\t'For eyes: colour and live views where there is a terminal'
 json\t'One JSON document; streams are JSON Lines'
 ci\t'Plain lines, one an event, and annotations where the CI system has them'"
 complete -c msctl -n "__fish_msctl_using_subcommand tour" -s C -l directory -d 'The service\'s directory (default: the current one)' -r -F
-complete -c msctl -n "__fish_msctl_using_subcommand tour" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c msctl -n "__fish_msctl_using_subcommand tour" -s h -l help -d 'Print help; all of it: `msctl help VERB`'
 complete -c msctl -n "__fish_msctl_using_subcommand schema" -l output -d 'What goes to stdout (auto: human, or ci when CI is set)' -r -f -a "human\t'For eyes: colour and live views where there is a terminal'
 json\t'One JSON document; streams are JSON Lines'
 ci\t'Plain lines, one an event, and annotations where the CI system has them'"
 complete -c msctl -n "__fish_msctl_using_subcommand schema" -s C -l directory -d 'The service\'s directory (default: the current one)' -r -F
 complete -c msctl -n "__fish_msctl_using_subcommand schema" -l list -d 'List the documents'
-complete -c msctl -n "__fish_msctl_using_subcommand schema" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c msctl -n "__fish_msctl_using_subcommand schema" -s h -l help -d 'Print help; all of it: `msctl help VERB`'
 complete -c msctl -n "__fish_msctl_using_subcommand completions" -l output -d 'What goes to stdout (auto: human, or ci when CI is set)' -r -f -a "human\t'For eyes: colour and live views where there is a terminal'
 json\t'One JSON document; streams are JSON Lines'
 ci\t'Plain lines, one an event, and annotations where the CI system has them'"
 complete -c msctl -n "__fish_msctl_using_subcommand completions" -s C -l directory -d 'The service\'s directory (default: the current one)' -r -F
-complete -c msctl -n "__fish_msctl_using_subcommand completions" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c msctl -n "__fish_msctl_using_subcommand completions" -s h -l help -d 'Print help; all of it: `msctl help VERB`'
 complete -c msctl -n "__fish_msctl_using_subcommand man" -l output -d 'What goes to stdout (auto: human, or ci when CI is set)' -r -f -a "human\t'For eyes: colour and live views where there is a terminal'
 json\t'One JSON document; streams are JSON Lines'
 ci\t'Plain lines, one an event, and annotations where the CI system has them'"
 complete -c msctl -n "__fish_msctl_using_subcommand man" -s C -l directory -d 'The service\'s directory (default: the current one)' -r -F
-complete -c msctl -n "__fish_msctl_using_subcommand man" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c msctl -n "__fish_msctl_using_subcommand man" -s h -l help -d 'Print help; all of it: `msctl help VERB`'
 complete -c msctl -n "__fish_msctl_using_subcommand help; and not __fish_seen_subcommand_from new generate gate canary health logs tour schema completions man help" -f -a "new" -d 'Scaffold a service'
 complete -c msctl -n "__fish_msctl_using_subcommand help; and not __fish_seen_subcommand_from new generate gate canary health logs tour schema completions man help" -f -a "generate" -d 'Write Dockerfile, Kubernetes and Istio manifests from msctl.yaml'
 complete -c msctl -n "__fish_msctl_using_subcommand help; and not __fish_seen_subcommand_from new generate gate canary health logs tour schema completions man help" -f -a "gate" -d 'Judge a service before it ships: lint, dependencies, secrets, Dockerfile, manifests, image'

@@ -104,7 +104,9 @@ impl Tree {
             Check::Manifests => is_dockerfile(link) || is_place(link),
             // A link without an ending may be a directory of packages. Go follows none within the tree.
             Check::Lint | Check::Audit => {
-                leads_out && !is_foreign(link) && (!is_named(link) || link.ends_with(".go") || link.ends_with("go.mod"))
+                leads_out
+                    && !is_foreign(link)
+                    && (!is_named(link) || [".go", "go.mod"].iter().any(|end| link.ends_with(end)))
             }
             Check::Secrets | Check::Image => false,
         };

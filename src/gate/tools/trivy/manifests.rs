@@ -141,7 +141,7 @@ fn changes(document: &Value) -> Vec<String> {
         .into_iter()
         .flatten();
     let away = named.filter_map(Value::as_str).filter(|name| {
-        let is_file = name.ends_with(".yaml") || name.ends_with(".yml");
+        let is_file = [".yaml", ".yml"].iter().any(|end| name.ends_with(end));
         name.starts_with('/') || name.contains("..") || name.contains(':') || !is_file
     });
     let others = others.map(|key| format!("its `{key}` may change what is applied"));
