@@ -171,8 +171,8 @@ impl Judge {
             self.alone.add(&new.canary);
         }
         self.step.absolute.add(&new.canary);
-        self.step.sent[0] += new.stable.sent;
-        self.step.sent[1] += new.canary.sent;
+        self.step.sent[0] = self.step.sent[0].saturating_add(new.stable.sent);
+        self.step.sent[1] = self.step.sent[1].saturating_add(new.canary.sent);
         self.evidence(weight)
     }
 
@@ -240,11 +240,13 @@ impl Judge {
 }
 
 impl Step {
+    /// A request that has not ended yet is no proof of anything: until it has, it counts as failed.
     fn safe(&self, max_failed: f64, more: u64, more_failed: u64) -> f64 {
         let Binomial { requests, failed } = self.absolute;
+        let open = self.sent[1].saturating_sub(requests);
         let absolute = Binomial {
-            requests: requests.saturating_add(more),
-            failed: failed.saturating_add(more_failed),
+            requests: requests.saturating_add(open).saturating_add(more),
+            failed: failed.saturating_add(open).saturating_add(more_failed),
         };
         weighted(
             &[absolute.against(max_failed, &LOWER), mean(&self.relative)],
@@ -255,8 +257,8 @@ impl Step {
 
 impl Binomial {
     fn add(&mut self, new: &Counts) {
-        self.requests += new.requests;
-        self.failed += new.failed;
+        self.requests = self.requests.saturating_add(new.requests);
+        self.failed = self.failed.saturating_add(new.failed);
     }
 
     /// The likelihood ratio of these multiples of `rate` against `rate`, averaged.
@@ -482,6 +484,32 @@ mod tests {
             },
         );
         assert_eq!(judge.needed(), None);
+    }
+
+    #[test]
+    fn what_has_not_ended_is_no_proof() {
+        let hangs = Counts {
+            sent: 1_000,
+            ..counts(700, 0)
+        };
+        let mut judge = judge();
+        let new = Increment {
+            canary: hangs,
+            stable: counts(9_000, 0),
+        };
+        assert!(judge.observe(weight(100), &new).safe < judge.threshold());
+        assert!(
+            self::judge()
+                .observe(
+                    weight(100),
+                    &Increment {
+                        canary: counts(700, 0),
+                        ..new
+                    }
+                )
+                .safe
+                > judge.threshold()
+        );
     }
 
     #[test]

@@ -175,6 +175,8 @@ enum State {
         since: u64,
         last: u64,
         outcome: Outcome,
+        /// Whether there is time to wait for it; there is none when somebody asked again.
+        patient: bool,
     },
     Over,
 }
@@ -230,7 +232,7 @@ impl Machine {
     fn transition(&mut self, input: &Input) -> (Reason, Vec<Effect>) {
         match (self.state.clone(), input) {
             (State::Over, _) => (Reason::Over, Vec::new()),
-            (State::Returning { since, last, outcome }, _) => self.returning(since, last, outcome, input),
+            (State::Returning { .. }, _) => self.returning(input),
             (_, Input::Stop { at, by }) => {
                 let outcome = match by {
                     Stopper::Interrupt => Outcome::Interrupted,
@@ -368,35 +370,52 @@ impl Machine {
             since: at,
             last: at,
             outcome,
+            patient: true,
         };
         (reason, vec![Effect::Write(Weight::NONE)])
     }
 
-    fn returning(&mut self, since: u64, last: u64, outcome: Outcome, input: &Input) -> (Reason, Vec<Effect>) {
+    fn returning(&mut self, input: &Input) -> (Reason, Vec<Effect>) {
+        let State::Returning {
+            since,
+            last,
+            outcome,
+            patient,
+        } = self.state
+        else {
+            return (Reason::Over, Vec::new());
+        };
         let (at, weight) = match input {
             Input::Counters { at, weight, .. } | Input::Blind { at, weight, .. } => (*at, Some(*weight)),
             Input::Lost { at, .. } => (*at, None),
-            Input::Stop { .. } => {
-                // Asked twice: the one restoring write, and no waiting for what it does.
-                self.state = State::Over;
-                return (
-                    Reason::Stopped,
-                    vec![Effect::Write(Weight::NONE), Effect::End(Outcome::Stuck)],
-                );
+            Input::Stop { at, .. } => {
+                // Asked again: the restoring write once more, and one look at what it did.
+                self.state = State::Returning {
+                    since,
+                    last: *at,
+                    outcome,
+                    patient: false,
+                };
+                return (Reason::Stopped, vec![Effect::Write(Weight::NONE)]);
             }
         };
         if weight == Some(Weight::NONE) {
             self.state = State::Over;
             return (Reason::Returned, vec![Effect::End(outcome)]);
         }
-        if at.saturating_sub(since) > self.plan.settle {
+        if !patient || at.saturating_sub(since) > self.plan.settle {
             self.state = State::Over;
             return (Reason::NotInForce, vec![Effect::End(Outcome::Stuck)]);
         }
         // Writing the same weight again does no harm; not writing it may.
         let again = matches!(input, Input::Lost { .. }) || at.saturating_sub(last) >= 1_000;
         let last = if again { at } else { last };
-        self.state = State::Returning { since, last, outcome };
+        self.state = State::Returning {
+            since,
+            last,
+            outcome,
+            patient,
+        };
         (
             Reason::Returning,
             if again {
@@ -572,6 +591,25 @@ mod tests {
             .filter(|d| d.effects == [Effect::Write(Weight::NONE)])
             .count();
         assert!(writes >= 3, "it is tried again: {writes}");
+    }
+
+    #[test]
+    fn asked_twice_it_looks_once_more_and_says_what_it_saw() {
+        for (obeys, end) in [(true, Outcome::Interrupted), (false, Outcome::Stuck)] {
+            let mut world = World::new(0);
+            for _ in 0..4 {
+                world.tick();
+            }
+            let stop = Input::Stop {
+                at: world.at,
+                by: Stopper::Interrupt,
+            };
+            assert_eq!((world.tell(&stop), world.tell(&stop)), (None, None));
+            if !obeys {
+                world.weight = Weight::per_mille(500).unwrap();
+            }
+            assert_eq!(world.tick(), Some(end));
+        }
     }
 
     #[test]

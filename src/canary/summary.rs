@@ -95,8 +95,8 @@ impl Summary {
             canary_failed: 0,
             stable_requests: 0,
             stable_failed: 0,
-            harm: decision.evidence.harm.exp(),
-            safe: decision.evidence.safe.exp(),
+            harm: value(decision.evidence.harm),
+            safe: value(decision.evidence.safe),
             needed: decision.needed,
             took_ms: 0,
         });
@@ -109,20 +109,27 @@ impl Summary {
         };
         self.base = Some(base);
         let (stable, canary) = (now.0.since(&base.0), now.1.since(&base.1));
-        let sent = stable.sent + canary.sent;
+        let sent = stable.sent.saturating_add(canary.sent);
         row.measured = (sent > 0).then(|| share(canary.sent, sent));
         (row.canary_requests, row.canary_failed) = (canary.requests, canary.failed);
         (row.stable_requests, row.stable_failed) = (stable.requests, stable.failed);
-        row.harm = decision.evidence.harm.exp();
+        row.harm = value(decision.evidence.harm);
         row.took_ms = at.saturating_sub(self.began);
-        row.safe = decision.evidence.safe.exp();
+        row.safe = value(decision.evidence.safe);
         row.needed = decision.needed;
     }
 
     /// Requests that failed at the canary, over all steps.
     pub fn harmed(&self) -> u64 {
-        self.rows.iter().map(|row| row.canary_failed).sum()
+        self.rows
+            .iter()
+            .fold(0, |sum, row| row.canary_failed.saturating_add(sum))
     }
+}
+
+/// Evidence as a number; what is beyond a billion is as good as that.
+fn value(log: f64) -> f64 {
+    log.exp().min(1e9)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counters stay far below 2^53")]
