@@ -267,7 +267,7 @@ struct Screen<'a> {
     threshold: f64,
     plan: Plan,
     rate: f64,
-    title: String,
+    id: String,
 }
 
 /// `msctl.canary.event/v1`: one thing seen and decided.
@@ -287,12 +287,13 @@ impl<'a> Screen<'a> {
             threshold: 1.0 / header.plan.judge.alpha,
             plan: header.plan.clone(),
             rate,
-            title: header.id.clone(),
+            id: header.id.clone(),
         }
-        .titled(header)
+        .announced(header)
     }
 
-    fn titled(self, header: &Header) -> Self {
+    /// Says what begins.
+    fn announced(self, header: &Header) -> Self {
         let head = format!(
             "{} {}: {}, alpha {}",
             header.service, header.id, header.setting, header.plan.judge.alpha
@@ -327,7 +328,7 @@ impl<'a> Screen<'a> {
         match self.context.ui.output() {
             Output::Json => {
                 let event = Event {
-                    id: &self.title,
+                    id: &self.id,
                     input,
                     decision,
                 };
