@@ -33,6 +33,11 @@ pub struct Counts {
 }
 
 impl Counts {
+    /// Sent and not yet ended.
+    pub const fn outstanding(&self) -> u64 {
+        self.sent.saturating_sub(self.requests)
+    }
+
     /// What came in since `before`. Counters that went back began anew: what they show is what came in.
     #[must_use]
     pub fn since(&self, before: &Self) -> Self {

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use super::journal::Journal;
-use super::machine::{Decision, Effect, Input, Machine, Outcome, Stopper};
+use super::machine::{Decision, Effect, Input, Machine, Outcome, Reason, Stopper};
 use super::replay::outcome;
 use super::{Meter, Router};
 use crate::config::units::Weight;
@@ -14,6 +14,9 @@ use crate::process::{Clock, Interrupt};
 
 /// How long the driver sleeps at most before it asks whether it should stop.
 const PULSE: Duration = Duration::from_millis(20);
+
+/// How long it is between two looks at a weight that is not in force yet.
+const MOVING: Duration = Duration::from_millis(250);
 
 /// What a release is driven with.
 #[derive(Debug)]
@@ -47,18 +50,19 @@ impl<R: Router, M: Meter> Driver<'_, R, M> {
         let clock = Clock::start();
         let interval = Duration::from_millis(self.machine.plan().interval);
         let mut lost: Option<String> = None;
+        let mut moved = false;
         loop {
             let input = self.look(&clock, lost.take());
             let decision = self.machine.step(&input);
             if let Err(failure) = self.journal.add(&input, &decision) {
-                return Err(self.abandon(failure));
+                let ours = moved && outcome(&decision) != Some(Outcome::Conflict);
+                return Err(self.abandon(failure, ours));
             }
             see(&input, &decision);
             for effect in &decision.effects {
-                if let Effect::Write(weight) = effect
-                    && let Err(failure) = self.router.write(*weight)
-                {
-                    lost = Some(said(&failure));
+                if let Effect::Write(weight) = effect {
+                    moved = true;
+                    lost = self.router.write(*weight).err().map(|failure| said(&failure));
                 }
             }
             if let Some(outcome) = outcome(&decision) {
@@ -69,11 +73,11 @@ impl<R: Router, M: Meter> Driver<'_, R, M> {
                 });
             }
             // What was written is read back at once; only an undisturbed step waits.
-            if decision.effects.is_empty() {
-                self.pause(interval);
-            } else {
-                std::thread::sleep(PULSE.min(interval));
-            }
+            self.pause(match decision.reason {
+                _ if !decision.effects.is_empty() => PULSE.min(interval),
+                Reason::Settling | Reason::Returning => MOVING.min(interval),
+                _ => interval,
+            });
         }
     }
 
@@ -88,17 +92,16 @@ impl<R: Router, M: Meter> Driver<'_, R, M> {
             };
             return Input::Stop { at, by };
         }
-        if let Some(why) = lost {
-            return Input::Lost { at, why };
-        }
-        let weight = match self.router.read() {
-            Err(failure) => {
-                return Input::Lost {
-                    at,
-                    why: said(&failure),
-                };
+        let weight = match (lost, self.router.read()) {
+            (Some(why), read) => {
+                let weight = read.ok();
+                return Input::Lost { at, weight, why };
             }
-            Ok(weight) => weight,
+            (None, Err(failure)) => {
+                let why = said(&failure);
+                return Input::Lost { at, weight: None, why };
+            }
+            (None, Ok(weight)) => weight,
         };
         match self.meter.read() {
             Ok(reading) => Input::Counters {
@@ -122,8 +125,11 @@ impl<R: Router, M: Meter> Driver<'_, R, M> {
         }
     }
 
-    /// The journal cannot be kept: no release goes on in the dark.
-    fn abandon(&mut self, failure: Failure) -> Failure {
+    /// The journal cannot be kept: no release goes on in the dark. A weight that is somebody else's stays.
+    fn abandon(&mut self, failure: Failure, ours: bool) -> Failure {
+        if !ours {
+            return failure.note("The release was given up; no weight was written over somebody else's.");
+        }
         let written = self.router.write(Weight::NONE);
         match written.and_then(|()| self.router.read()) {
             Ok(Weight::NONE) => failure.note("The release was given up; all traffic is stable's, read back."),

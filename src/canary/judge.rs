@@ -5,8 +5,9 @@
 //!
 //! - **harm**: in every interval the canary's rate of a bad event is at most `tolerance` × stable's + `slack`. Counts of both arms
 //!   enter together, so common storms, ramps and drift do no harm to it (the conditional Poisson test of Lindon and Malek, 2022,
-//!   made one-sided). Bad is: failed; slower than an edge. Where stable gets no traffic, failures are held against `max_failed`.
-//! - **safe**: the canary fails at least `max_failed` *and* at least twice as often as stable. Rejecting it is the proof that a step
+//!   made one-sided). Bad is: failed; slower than an edge. Where stable gets no traffic, failures are held against the bar: see
+//!   [`Judge::bar`].
+//! - **safe**: the canary fails at least at the bar *and* at least twice as often as stable. Rejecting it is the proof that a step
 //!   needs; the requests still needed follow from it.
 //! - **split**: requests are split as asked (the multinomial test of the same paper).
 
@@ -90,9 +91,10 @@ const SLOWER: [f64; 6] = [2.0, 3.0, 5.0, 10.0, 30.0, 100.0];
 /// Alternatives to "at least twice as often as stable".
 const TWICE: f64 = 2.0;
 const BETTER: [f64; 3] = [1.0, 0.8, 0.5];
-/// Alternatives to `max_failed`, times that.
+/// Alternatives to the bar, times that; it stays below 1, so that they can.
 const LOWER: [f64; 4] = [0.0, 0.1, 0.25, 0.5];
 const HIGHER: [f64; 4] = [1.5, 2.0, 4.0, 10.0];
+const HIGHEST_BAR: f64 = 0.9;
 /// Latencies below this edge are noise of the machine.
 const FIRST_EDGE: usize = 2;
 /// The shares of the metrics in `harm`.
@@ -109,6 +111,8 @@ pub struct Judge {
     errors: [f64; WORSE.len()],
     latency: [[f64; SLOWER.len()]; EDGES.len()],
     alone: Binomial,
+    /// Stable, wherever both arms had traffic.
+    stable: Binomial,
     step: Step,
 }
 
@@ -136,6 +140,7 @@ impl Judge {
             errors: [0.0; WORSE.len()],
             latency: [[0.0; SLOWER.len()]; EDGES.len()],
             alone: Binomial::default(),
+            stable: Binomial::default(),
             step: Step::default(),
         }
     }
@@ -151,6 +156,7 @@ impl Judge {
         let (good, bad) = (number(new.stable.failed), number(new.canary.failed));
         let both = stable > 0.0 && canary > 0.0;
         if both {
+            self.stable.add(&new.stable);
             let s = &self.settings;
             for (sum, r) in self.errors.iter_mut().zip(WORSE) {
                 *sum += gain(r * s.tolerance, s.tolerance, s.slack, [canary, stable], [bad, good]);
@@ -181,13 +187,14 @@ impl Judge {
         let errors = mean(&self.errors);
         let edges: Vec<f64> = self.latency[FIRST_EDGE..].iter().map(|sums| mean(sums)).collect();
         let latency = mean(&edges);
-        let alone = self.alone.against(self.settings.max_failed, &HIGHER);
+        let bar = self.bar(weight);
+        let alone = self.alone.against(bar, &HIGHER);
         Evidence {
             harm: weighted(&[errors, latency, alone], &SHARES),
             errors,
             latency,
             alone,
-            safe: self.step.safe(self.settings.max_failed, 0, 0),
+            safe: self.step.safe(bar, 0, 0),
             split: self.split(weight),
         }
     }
@@ -197,16 +204,30 @@ impl Judge {
         -log(self.settings.alpha)
     }
 
-    /// How many more requests the canary must answer, failing as often as so far, until the step is shown to be safe; none when no
-    /// number would do.
-    pub fn needed(&self) -> Option<u64> {
+    /// The failure rate that a canary must be shown to stay below, unless stable is as bad: `max_failed`. Where stable gets no
+    /// traffic there is nothing to compare with; what stable did before stands in for it: twice its rate so far, less two of
+    /// its standard deviations, if that is more.
+    fn bar(&self, weight: Weight) -> f64 {
+        let most = self.settings.max_failed;
+        if weight != Weight::ALL || self.stable.requests == 0 {
+            return most;
+        }
+        let failed = number(self.stable.failed);
+        let sure = (failed - 2.0 * failed.sqrt()) / number(self.stable.requests);
+        most.max((TWICE * sure).min(HIGHEST_BAR))
+    }
+
+    /// How many more requests the canary must answer at this weight, failing as often as so far, until the step is shown to be
+    /// safe; none when no number would do.
+    pub fn needed(&self, weight: Weight) -> Option<u64> {
+        let bar = self.bar(weight);
         let shown = |more: u64| {
             let Binomial { requests, failed } = self.step.absolute;
             let more_failed = (u128::from(more) * u128::from(failed))
                 .checked_div(u128::from(requests))
                 .unwrap_or(0);
             let more_failed = u64::try_from(more_failed).unwrap_or(u64::MAX);
-            self.step.safe(self.settings.max_failed, more, more_failed) >= self.threshold()
+            self.step.safe(bar, more, more_failed) >= self.threshold()
         };
         if shown(0) {
             return Some(0);
@@ -241,17 +262,14 @@ impl Judge {
 
 impl Step {
     /// A request that has not ended yet is no proof of anything: until it has, it counts as failed.
-    fn safe(&self, max_failed: f64, more: u64, more_failed: u64) -> f64 {
+    fn safe(&self, bar: f64, more: u64, more_failed: u64) -> f64 {
         let Binomial { requests, failed } = self.absolute;
         let open = self.sent[1].saturating_sub(requests);
         let absolute = Binomial {
             requests: requests.saturating_add(open).saturating_add(more),
             failed: failed.saturating_add(open).saturating_add(more_failed),
         };
-        weighted(
-            &[absolute.against(max_failed, &LOWER), mean(&self.relative)],
-            &[0.5, 0.5],
-        )
+        weighted(&[absolute.against(bar, &LOWER), mean(&self.relative)], &[0.5, 0.5])
     }
 }
 
@@ -461,21 +479,21 @@ mod tests {
     #[test]
     fn the_requests_needed_are_those_that_do() {
         let mut judge = judge();
-        let needed = judge.needed().unwrap();
+        let needed = judge.needed(weight(10)).unwrap();
         assert!((110..=130).contains(&needed), "{needed}");
         let first = Increment {
             canary: counts(needed - 1, 0),
             stable: counts(0, 0),
         };
         assert!(judge.observe(weight(10), &first).safe < judge.threshold());
-        assert_eq!(judge.needed(), Some(1));
+        assert_eq!(judge.needed(weight(10)), Some(1));
         let last = Increment {
             canary: counts(1, 0),
             stable: counts(0, 0),
         };
         assert!(judge.observe(weight(10), &last).safe >= judge.threshold());
         judge.next_step();
-        assert_eq!(judge.needed(), Some(needed));
+        assert_eq!(judge.needed(weight(10)), Some(needed));
         judge.observe(
             weight(10),
             &Increment {
@@ -483,7 +501,7 @@ mod tests {
                 stable: counts(900, 0),
             },
         );
-        assert_eq!(judge.needed(), None);
+        assert_eq!(judge.needed(weight(10)), None);
     }
 
     #[test]
@@ -550,6 +568,38 @@ mod tests {
             },
         );
         assert!(evidence.harm < 0.0, "{evidence:?}");
+    }
+
+    #[test]
+    fn where_stable_has_no_traffic_what_it_did_before_stands_in_for_it() {
+        let after = |stable: Counts, failed: u64| {
+            let mut judge = judge();
+            let compared = Increment {
+                canary: counts(2_000, 160),
+                stable,
+            };
+            judge.observe(weight(500), &compared);
+            judge.next_step();
+            let alone = Increment {
+                canary: counts(2_000, failed),
+                stable: counts(0, 0),
+            };
+            judge.observe(Weight::ALL, &alone)
+        };
+        let threshold = judge().threshold();
+        let as_ever = after(counts(2_000, 160), 160);
+        assert!(
+            as_ever.harm < 0.0 && as_ever.safe > threshold,
+            "8 % as ever: {as_ever:?}"
+        );
+        let worse = after(counts(2_000, 160), 600);
+        assert!(worse.harm > threshold && worse.safe < 0.0, "30 % after 8 %: {worse:?}");
+        // One failure in a handful says nothing about a rate.
+        let few = after(counts(4, 1), 600);
+        assert!(few.alone > threshold && few.safe < 0.0, "{few:?}");
+        // So many failures that twice as many cannot be.
+        let most = after(counts(2_000, 1_600), 1_600);
+        assert!(most.alone.is_finite() && most.safe.is_finite(), "{most:?}");
     }
 
     #[test]

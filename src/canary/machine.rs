@@ -11,6 +11,9 @@ use super::judge::{Evidence, Increment, Judge, SPLIT_ALPHA};
 use super::plan::Plan;
 use crate::config::units::Weight;
 
+/// On the way back, 0 is written again after so many milliseconds without it.
+const REWRITE: u64 = 250;
+
 /// What the driver saw, in milliseconds since the release began.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, tag = "saw", rename_all = "kebab-case")]
@@ -43,6 +46,8 @@ pub enum Input {
     Lost {
         /// When.
         at: u64,
+        /// As the router reads it back, where it does.
+        weight: Option<Weight>,
         /// What it said.
         why: String,
     },
@@ -170,10 +175,11 @@ enum State {
         since: u64,
         counted: Option<(Counts, Counts)>,
     },
-    /// The weight 0 was written at this time, first and last; then the release ends so.
+    /// The weight 0 is asked for since this time, and was written last at that one; then the release ends so. Before the first
+    /// weight was written there is nothing to take back: it is read and not written.
     Returning {
         since: u64,
-        last: u64,
+        last: Option<u64>,
         outcome: Outcome,
         /// Whether there is time to wait for it; there is none when somebody asked again.
         patient: bool,
@@ -224,7 +230,7 @@ impl Machine {
             asked: self.asked,
             reason,
             evidence: self.judge.evidence(self.judged),
-            needed: self.judge.needed(),
+            needed: self.judge.needed(self.judged),
             effects,
         }
     }
@@ -365,14 +371,20 @@ impl Machine {
 
     /// The way back, from wherever the release stands.
     fn go_back(&mut self, at: u64, reason: Reason, outcome: Outcome) -> (Reason, Vec<Effect>) {
+        let moved = self.state != State::New;
         self.asked = Weight::NONE;
         self.state = State::Returning {
             since: at,
-            last: at,
+            last: moved.then_some(at),
             outcome,
             patient: true,
         };
-        (reason, vec![Effect::Write(Weight::NONE)])
+        let effects = if moved {
+            vec![Effect::Write(Weight::NONE)]
+        } else {
+            Vec::new()
+        };
+        (reason, effects)
     }
 
     fn returning(&mut self, input: &Input) -> (Reason, Vec<Effect>) {
@@ -385,45 +397,48 @@ impl Machine {
         else {
             return (Reason::Over, Vec::new());
         };
-        let (at, weight) = match input {
-            Input::Counters { at, weight, .. } | Input::Blind { at, weight, .. } => (*at, Some(*weight)),
-            Input::Lost { at, .. } => (*at, None),
-            Input::Stop { at, .. } => {
-                // Asked again: the restoring write once more, and one look at what it did.
-                self.state = State::Returning {
-                    since,
-                    last: *at,
-                    outcome,
-                    patient: false,
-                };
-                return (Reason::Stopped, vec![Effect::Write(Weight::NONE)]);
-            }
-        };
-        if weight == Some(Weight::NONE) {
-            self.state = State::Over;
-            return (Reason::Returned, vec![Effect::End(outcome)]);
-        }
-        if !patient || at.saturating_sub(since) > self.plan.settle {
-            self.state = State::Over;
-            return (Reason::NotInForce, vec![Effect::End(Outcome::Stuck)]);
-        }
-        // Writing the same weight again does no harm; not writing it may.
-        let again = matches!(input, Input::Lost { .. }) || at.saturating_sub(last) >= 1_000;
-        let last = if again { at } else { last };
-        self.state = State::Returning {
+        let at = input.at();
+        let state = |last, patient| State::Returning {
             since,
             last,
             outcome,
             patient,
         };
-        (
-            Reason::Returning,
-            if again {
-                vec![Effect::Write(Weight::NONE)]
-            } else {
-                Vec::new()
-            },
-        )
+        let zero = || vec![Effect::Write(Weight::NONE)];
+        if matches!(input, Input::Stop { .. }) {
+            // Asked again: the restoring write once more, and one look at what it did.
+            self.state = state(last.map(|_| at), false);
+            return (Reason::Stopped, last.map_or_else(Vec::new, |_| zero()));
+        }
+        if input.weight() == Some(Weight::NONE) {
+            self.state = State::Over;
+            return (Reason::Returned, vec![Effect::End(outcome)]);
+        }
+        let Some(last) = last else {
+            return self.not_ours(input, since);
+        };
+        if !patient || at.saturating_sub(since) > self.plan.settle {
+            self.state = State::Over;
+            return (Reason::NotInForce, vec![Effect::End(Outcome::Stuck)]);
+        }
+        // Writing the same weight again does no harm; not writing it may.
+        if at.saturating_sub(last) < REWRITE {
+            return (Reason::Returning, Vec::new());
+        }
+        self.state = state(Some(at), patient);
+        (Reason::Returning, zero())
+    }
+
+    /// Asked to end before it moved anything, and the weight is not 0 or not known.
+    fn not_ours(&mut self, input: &Input, since: u64) -> (Reason, Vec<Effect>) {
+        if input.weight().is_some() {
+            self.conflict()
+        } else if input.at().saturating_sub(since) > self.plan.settle {
+            self.state = State::Over;
+            (Reason::Lost, vec![Effect::End(Outcome::Stuck)])
+        } else {
+            (Reason::Returning, Vec::new())
+        }
     }
 }
 
@@ -432,6 +447,15 @@ impl Input {
     pub const fn at(&self) -> u64 {
         match self {
             Self::Counters { at, .. } | Self::Blind { at, .. } | Self::Lost { at, .. } | Self::Stop { at, .. } => *at,
+        }
+    }
+
+    /// The weight in force, where the router said it.
+    pub const fn weight(&self) -> Option<Weight> {
+        match self {
+            Self::Counters { weight, .. } | Self::Blind { weight, .. } => Some(*weight),
+            Self::Lost { weight, .. } => *weight,
+            Self::Stop { .. } => None,
         }
     }
 }
@@ -564,6 +588,44 @@ mod tests {
             "{:?}",
             world.reasons()
         );
+    }
+
+    #[test]
+    fn before_the_first_write_nothing_of_somebody_elses_is_overwritten() {
+        let half = Weight::per_mille(500).unwrap();
+        let (stop, by) = (0, Stopper::Interrupt);
+        let lost = |at, weight| Input::Lost {
+            at,
+            weight,
+            why: "refused".into(),
+        };
+        for (found, end) in [(Weight::NONE, Outcome::Interrupted), (half, Outcome::Conflict)] {
+            let mut world = World::new(0);
+            world.weight = found;
+            assert_eq!(world.tell(&Input::Stop { at: stop, by }), None);
+            assert_eq!(world.tell(&lost(1, None)), None);
+            assert_eq!((world.tick(), world.weight), (Some(end), found));
+        }
+        let mut world = World::new(0);
+        world.weight = half;
+        let end = (0..100).find_map(|at| world.tell(&lost(at * 1_000, None)));
+        assert_eq!((end, world.weight), (Some(Outcome::Stuck), half));
+    }
+
+    #[test]
+    fn a_write_that_failed_and_is_in_force_all_the_same_is_seen() {
+        let mut world = World::new(0);
+        for _ in 0..4 {
+            world.tick();
+        }
+        let refused = |at, weight: u16| Input::Lost {
+            at,
+            weight: Weight::per_mille(weight),
+            why: "refused".into(),
+        };
+        assert_eq!(world.tell(&refused(world.at, 100)), None);
+        assert_eq!(world.tell(&refused(world.at + 1, 100)), None);
+        assert_eq!(world.tell(&refused(world.at + 2, 0)), Some(Outcome::CouldNotTell));
     }
 
     #[test]
@@ -720,11 +782,11 @@ mod tests {
                 let read = if obey { world.weight } else { Weight::per_mille(weight).unwrap() };
                 let input = match kind {
                     0 => Input::Stop { at: world.at, by: Stopper::Terminate },
-                    1 => Input::Lost { at: world.at, why: "refused".into() },
+                    1 => Input::Lost { at: world.at, weight: obey.then_some(read), why: "refused".into() },
                     2 => Input::Blind { at: world.at, weight: read, why: "refused".into() },
                     _ => Input::Counters { at: world.at, weight: read, stable: world.stable, canary: world.canary },
                 };
-                let known = matches!(kind, 2..);
+                let known = kind > 1 || (kind == 1 && obey);
                 let end = world.tell(&input);
                 let last = world.decisions.last().unwrap();
                 prop_assert!(!over || last.effects.is_empty());
@@ -739,10 +801,11 @@ mod tests {
             }
         }
 
-        /// From any state, asking to stop writes 0 at once, unless the release is over or on its way back.
+        /// Once a weight was written, asking to stop writes 0 at once, unless the release is over or on its way back.
         #[test]
         fn the_way_back_has_no_precondition(inputs in prop::collection::vec(input(), 0..60)) {
             let mut world = World::new(0);
+            world.tick();
             for (_, _, stable, canary, _) in inputs {
                 world.at += 700;
                 world.stable.requests += stable;

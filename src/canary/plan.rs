@@ -67,4 +67,66 @@ impl Plan {
         };
         self.steps.iter().map(of_step).fold(0, u64::saturating_add)
     }
+
+    /// Whether a release can have it: one that was read from a file may say anything.
+    pub fn check(&self) -> Result<(), String> {
+        let rising = self.steps.is_sorted_by(|a, b| a < b);
+        if !rising || self.steps.first() == Some(&Weight::NONE) || self.steps.last() != Some(&Weight::ALL) {
+            return Err("its steps do not rise to 1000 per mille".into());
+        }
+        let j = &self.judge;
+        for (name, value) in [("alpha", j.alpha), ("max_failed", j.max_failed)] {
+            if !(value > 0.0 && value < 1.0) {
+                return Err(format!("{name} {value} is not between 0 and 1"));
+            }
+        }
+        for (name, value, least) in [
+            ("tolerance", j.tolerance, 1.0),
+            ("latency_tolerance", j.latency_tolerance, 1.0),
+            ("latency_spread", j.latency_spread, 1.0),
+            ("slack", j.slack, 0.0),
+            ("latency_slack", j.latency_slack, 0.0),
+            ("latency_cap", j.latency_cap, 0.0),
+        ] {
+            if !(value >= least && value <= 1e6) {
+                return Err(format!("{name} {value} is below {least} or beyond all measure"));
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_plan_that_is_made_is_one_that_can_be() {
+        let plan = Plan::new(&Canary::default(), 5_000);
+        assert_eq!((plan.check(), plan.clone().faster(50).check()), (Ok(()), Ok(())));
+    }
+
+    #[test]
+    fn what_no_plan_can_say_is_refused() {
+        let refused = |change: fn(&mut Plan)| {
+            let mut plan = Plan::new(&Canary::default(), 5_000);
+            change(&mut plan);
+            plan.check().expect_err("it is refused")
+        };
+        let changes: [fn(&mut Plan); 10] = [
+            |p| p.steps.clear(),
+            |p| p.steps.reverse(),
+            |p| p.steps.insert(0, Weight::NONE),
+            |p| _ = p.steps.pop(),
+            |p| p.judge.alpha = -1.0,
+            |p| p.judge.alpha = f64::NAN,
+            |p| p.judge.max_failed = 1.0,
+            |p| p.judge.tolerance = 0.5,
+            |p| p.judge.latency_spread = 0.0,
+            |p| p.judge.slack = f64::INFINITY,
+        ];
+        for change in changes {
+            assert!(!refused(change).is_empty());
+        }
+    }
 }

@@ -51,8 +51,12 @@ pub fn replay(file: &str, bytes: &[u8]) -> Result<Replay, Failure> {
         ));
     };
     let header: Header = serde_json::from_slice(first).map_err(|e| broken(1, e))?;
-    if header.schema != SCHEMA || header.plan.steps.is_empty() {
+    if header.schema != SCHEMA {
         return Err(Failure::new(Kind::Config, format!("`{file}` is no {SCHEMA}")));
+    }
+    if let Err(why) = header.plan.check() {
+        let message = format!("the journal `{file}` has a plan that no release can have: {why}");
+        return Err(Failure::new(Kind::Config, message));
     }
     let mut machine = Machine::new(header.plan.clone());
     let mut replay = Replay {
@@ -180,6 +184,24 @@ mod tests {
                 (replay.cut, replay.mismatch, replay.entries.len()),
                 (true, None, whole - 1)
             );
+        }
+    }
+
+    #[test]
+    fn a_plan_that_no_release_can_have_is_refused() {
+        for (from, to, why) in [
+            ("\"alpha\":0.01", "\"alpha\":0.0", "alpha 0 is not between 0 and 1"),
+            (
+                "\"steps\":[10,",
+                "\"steps\":[900,",
+                "its steps do not rise to 1000 per mille",
+            ),
+        ] {
+            let text = String::from_utf8(journal()).unwrap();
+            assert!(text.contains(from), "{text}");
+            let failure = replay("x", text.replacen(from, to, 1).as_bytes()).unwrap_err();
+            assert_eq!(failure.kind(), Kind::Config);
+            assert!(failure.message().ends_with(why), "{failure}");
         }
     }
 

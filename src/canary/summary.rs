@@ -78,10 +78,7 @@ impl Summary {
             self.why = Some(decision.reason.clone());
         }
         self.asked = decision.asked;
-        self.weight = match input {
-            Input::Counters { weight, .. } | Input::Blind { weight, .. } => Some(*weight),
-            Input::Lost { .. } | Input::Stop { .. } => None,
-        };
+        self.weight = input.weight();
     }
 
     fn settled(&mut self, at: u64, decision: &Decision, counters: Option<(Counts, Counts)>) {

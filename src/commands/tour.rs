@@ -147,7 +147,10 @@ impl Tour<'_> {
             arguments: Vec::new(),
         };
         let log = self.place.join("payment.log");
-        let service = Service::start(&ServiceRequest::scaffolded("payment", program, &self.place, log))?;
+        let service = Service::start(
+            &ServiceRequest::scaffolded("payment", program, &self.place, log),
+            self.interrupt,
+        )?;
         let url = format!("http://{}", service.http());
         self.greet(&url)?;
         let metrics = format!(
@@ -181,16 +184,19 @@ impl Tour<'_> {
 
     /// The same with a backend inside msctl, where nothing could be built.
     fn watch_built_in(&mut self) -> Result<(), Failure> {
-        let world = World::start(&WorldRequest {
-            stable: Upstream::BuiltIn,
-            canary: Upstream::BuiltIn,
-            faults: Faults::default(),
-            rate: 1.0,
-            arrivals: Arrivals::Poisson,
-            path: "/".to_owned(),
-            deadline: Duration::from_secs(2),
-            seed: 1,
-        })?;
+        let world = World::start(
+            &WorldRequest {
+                stable: Upstream::BuiltIn,
+                canary: Upstream::BuiltIn,
+                faults: Faults::default(),
+                rate: 1.0,
+                arrivals: Arrivals::Poisson,
+                path: "/".to_owned(),
+                deadline: Duration::from_secs(2),
+                seed: 1,
+            },
+            self.interrupt,
+        )?;
         let url = format!("http://{}", world.address());
         self.step(
             "Ask for the health of a built-in backend",

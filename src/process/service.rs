@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 
+use super::Interrupt;
 use crate::failure::{Failure, Kind};
 
 /// How often a state is looked at.
@@ -135,18 +136,18 @@ pub struct Service {
 }
 
 impl Service {
-    /// Starts it and waits until it is ready.
-    pub fn start(request: &ServiceRequest) -> Result<Self, Failure> {
+    /// Starts it and waits until it is ready, or until somebody interrupts.
+    pub fn start(request: &ServiceRequest, interrupt: &Interrupt) -> Result<Self, Failure> {
         let mut tries = 1;
         loop {
-            match Self::attempt(request) {
+            match Self::attempt(request, interrupt) {
                 Err(_) if tries < TRIES && lost_port(&request.log) => tries += 1,
                 outcome => return outcome,
             }
         }
     }
 
-    fn attempt(request: &ServiceRequest) -> Result<Self, Failure> {
+    fn attempt(request: &ServiceRequest, interrupt: &Interrupt) -> Result<Self, Failure> {
         let ports = free_ports(&request.ports)?;
         let port = |name: &str| ports.iter().find(|(n, _)| n == name).map(|(_, port)| *port);
         let http = port(&request.http).ok_or_else(|| {
@@ -181,12 +182,12 @@ impl Service {
             log: request.log.clone(),
         };
         service.watch = Some(Watch::over(group)?);
-        service.wait_until_ready(&request.ready, request.within)?;
+        service.wait_until_ready(&request.ready, request.within, interrupt)?;
         Ok(service)
     }
 
     #[expect(clippy::disallowed_methods, reason = "the door to other programs waits for them")]
-    fn wait_until_ready(&self, path: &str, within: Duration) -> Result<(), Failure> {
+    fn wait_until_ready(&self, path: &str, within: Duration, interrupt: &Interrupt) -> Result<(), Failure> {
         let until = Instant::now() + within;
         loop {
             if !self.is_alive() {
@@ -198,6 +199,10 @@ impl Service {
                 Ok(status) => format!("it answers {status}"),
                 Err(error) => error.to_string(),
             };
+            if let Some(kind) = interrupt.asked() {
+                let message = format!("interrupted while {} was not ready yet", self.name);
+                return Err(Failure::new(kind, message));
+            }
             if Instant::now() >= until {
                 let message = format!(
                     "{} is not ready after {} s: GET http://{}{path}",
@@ -420,6 +425,10 @@ mod tests {
         }
     }
 
+    fn start(request: &ServiceRequest) -> Result<Service, Failure> {
+        Service::start(request, &Interrupt::never())
+    }
+
     /// A server whose `/readyz` says 503 to the first two who ask; SIGTERM makes it say goodbye.
     const SERVER: &str = r#"exec python3 -c '
 import http.server, os, signal, sys
@@ -482,7 +491,7 @@ http.server.HTTPServer(("127.0.0.1", int(os.environ["HTTP_PORT"])), Answer).serv
     #[test]
     fn it_is_waited_for_told_its_ports_and_stopped_politely() {
         let directory = tempfile::tempdir().expect("a directory");
-        let service = Service::start(&request(directory.path(), SERVER)).expect("a service");
+        let service = start(&request(directory.path(), SERVER)).expect("a service");
         assert!(service.is_alive());
         assert_eq!(ask(service.http(), "/").expect("an answer"), 200);
         let (http, grpc) = (service.port("http").expect("http"), service.port("grpc").expect("grpc"));
@@ -503,8 +512,7 @@ http.server.HTTPServer(("127.0.0.1", int(os.environ["HTTP_PORT"])), Answer).serv
     #[test]
     fn an_early_end_shows_the_tail_of_its_log() {
         let directory = tempfile::tempdir().expect("a directory");
-        let failure =
-            Service::start(&request(directory.path(), "seq 1 9; echo no database >&2; exit 3")).expect_err("an end");
+        let failure = start(&request(directory.path(), "seq 1 9; echo no database >&2; exit 3")).expect_err("an end");
         assert_eq!(failure.message(), "stable ended before it was ready");
         assert_eq!(failure.notes(), ["| 6", "| 7", "| 8", "| 9", "| no database"]);
         assert_eq!(
@@ -523,7 +531,7 @@ http.server.HTTPServer(("127.0.0.1", int(os.environ["HTTP_PORT"])), Answer).serv
             within: Duration::from_millis(300),
             ..request(directory.path(), "sleep 1000 & echo $$; wait")
         };
-        let failure = Service::start(&request).expect_err("no answer");
+        let failure = start(&request).expect_err("no answer");
         assert!(
             failure
                 .message()
@@ -545,7 +553,7 @@ http.server.HTTPServer(("127.0.0.1", int(os.environ["HTTP_PORT"])), Answer).serv
             grace: Duration::from_millis(200),
             ..request(directory.path(), &deaf)
         };
-        let service = Service::start(&request).expect("a service");
+        let service = start(&request).expect("a service");
         let group = service.id();
         assert!(!service.stop(), "it does not go by itself");
         until("the end of the group", || !group_lives(group));
@@ -554,7 +562,7 @@ http.server.HTTPServer(("127.0.0.1", int(os.environ["HTTP_PORT"])), Answer).serv
     #[test]
     fn when_msctl_is_killed_the_watch_ends_the_group() {
         let directory = tempfile::tempdir().expect("a directory");
-        let mut service = Service::start(&request(directory.path(), SERVER)).expect("a service");
+        let mut service = start(&request(directory.path(), SERVER)).expect("a service");
         // What the kernel does when msctl is gone: the pipe closes without a word.
         service.watch.as_mut().expect("a watch").line = None;
         until("the end", || !service.is_alive());
@@ -568,7 +576,7 @@ http.server.HTTPServer(("127.0.0.1", int(os.environ["HTTP_PORT"])), Answer).serv
             program: Program::parse("/no/such/program -x").expect("a program"),
             ..request(directory.path(), "")
         };
-        let failure = Service::start(&none).expect_err("a failure");
+        let failure = start(&none).expect_err("a failure");
         assert_eq!(
             (failure.kind(), failure.message()),
             (Kind::ToolMissing, "cannot run stable: `/no/such/program`")
@@ -577,7 +585,7 @@ http.server.HTTPServer(("127.0.0.1", int(os.environ["HTTP_PORT"])), Answer).serv
             http: "web".to_owned(),
             ..request(directory.path(), "")
         };
-        let failure = Service::start(&no_port).expect_err("a failure");
+        let failure = start(&no_port).expect_err("a failure");
         assert_eq!(failure.message(), "no variable tells stable its `web` port");
     }
 }

@@ -143,6 +143,13 @@ pub(crate) fn rows() -> Vec<Row> {
             },
         ),
         (
+            "20 rps, both fail 8 %",
+            World {
+                fails: [0.08, 0.08],
+                ..ALIKE
+            },
+        ),
+        (
             "20 rps, both fail 0.1 %, storms of 20 times as many",
             World { storms: true, ..ALIKE },
         ),

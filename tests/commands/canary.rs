@@ -274,6 +274,31 @@ S(('127.0.0.1',int(os.environ['PORT'])),H).serve_forever()
     assert_eq!(left.count(), 0, "a program still runs");
 }
 
+#[test]
+fn ctrl_c_does_not_wait_for_a_program_that_is_not_ready() {
+    let sandbox = Sandbox::new();
+    let arguments = ["canary", "rehearse", "--stable", "sh -c 'echo here; sleep 1000; true'"];
+    let mut child = sandbox.start("", arguments);
+    let started = || {
+        let entries = std::fs::read_dir(sandbox.path(".msctl/canary")).into_iter().flatten();
+        entries
+            .flatten()
+            .any(|e| e.path().metadata().is_ok_and(|m| m.len() > 0))
+    };
+    while !started() {
+        assert_eq!(child.try_wait().expect("a state"), None, "it waits");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    kill_process(Pid::from_child(&child), Signal::INT).expect("a signal");
+    let output = child.wait_with_output().expect("msctl ends");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(130), "{stderr}");
+    assert!(
+        stderr.contains("interrupted while stable was not ready yet"),
+        "{stderr}"
+    );
+}
+
 fn quick_programs(sandbox: &Sandbox, stable: &str, canary: &str) -> Run {
     let arguments = [
         "canary", "rehearse", "--rate", "4", "--fast", "--steps", "25", "--hold", "5s",

@@ -301,6 +301,22 @@ fn golangci_lint_is_not_fooled() {
     says(&sandbox, "lint", &[], "could-not-tell", "b.go");
 }
 
+#[test]
+fn go_files_that_nothing_builds_are_said() {
+    let sandbox = real(&["golangci-lint"]);
+    sandbox.write("tools/gen.go", MAIN);
+    says(
+        &sandbox,
+        "lint",
+        &[],
+        "could-not-tell",
+        "`tools/gen.go` is in no Go module",
+    );
+    sandbox.write("go.mod", "module example.com/svc\n\ngo 1.26\n");
+    sandbox.write("_old/main.go", MAIN);
+    says(&sandbox, "lint", &[], "pass", "`go` passes over these: _old/main.go");
+}
+
 /// Builds the writer of trivy databases once.
 fn database_writer() -> &'static Path {
     static WRITER: OnceLock<(Sandbox, PathBuf)> = OnceLock::new();

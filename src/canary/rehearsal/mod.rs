@@ -21,6 +21,7 @@ use tokio::runtime::Runtime;
 use super::{Arm, Meter, Reading, Router};
 use crate::config::units::Weight;
 use crate::failure::{Failure, Kind};
+use crate::process::Interrupt;
 use crate::process::service::{Service, ServiceRequest};
 use backend::Backend;
 use fault::Layer;
@@ -31,7 +32,7 @@ use split::Split;
 
 pub use fault::{Fault, Faults};
 pub use load::{Arrivals, Served};
-pub use split::{Snapshot, Tally};
+pub use split::Snapshot;
 
 /// Threads of the runtime: one machine runs the whole world, and two cores are what there is.
 const WORKERS: usize = 2;
@@ -99,16 +100,16 @@ pub struct World {
 }
 
 impl World {
-    /// Starts both upstreams, the proxy (all to stable) and the load.
-    pub fn start(request: &WorldRequest) -> Result<Self, Failure> {
+    /// Starts both upstreams, the proxy (all to stable) and the load. An interrupt ends the wait for a program that is not ready.
+    pub fn start(request: &WorldRequest, interrupt: &Interrupt) -> Result<Self, Failure> {
         let path = request_path(&request.path)?;
         if !(request.rate > 0.0 && request.rate <= 10_000.0) {
             let message = format!("{} requests a second cannot be made", request.rate);
             return Err(Failure::new(Kind::Usage, message).hint("a rate above 0 and up to 10 000"));
         }
         let runtime = runtime()?;
-        let stable = Arc::new(Running::start(Arm::Stable, &request.stable, &runtime)?);
-        let canary = Arc::new(Running::start(Arm::Canary, &request.canary, &runtime)?);
+        let stable = Arc::new(Running::start(Arm::Stable, &request.stable, &runtime, interrupt)?);
+        let canary = Arc::new(Running::start(Arm::Canary, &request.canary, &runtime, interrupt)?);
         let split = Arc::new(Split::new(request.seed));
         let victim = Arc::clone(&canary);
         let proxy = Proxy::new(
@@ -251,8 +252,8 @@ impl Meter for Gauge {
         let Snapshot { at, stable, canary } = self.snapshot();
         Ok(Reading {
             at: at.saturating_duration_since(self.start),
-            stable: stable.whole(),
-            canary: canary.whole(),
+            stable,
+            canary,
         })
     }
 }
@@ -271,10 +272,10 @@ enum Process {
 }
 
 impl Running {
-    fn start(arm: Arm, upstream: &Upstream, runtime: &Runtime) -> Result<Self, Failure> {
+    fn start(arm: Arm, upstream: &Upstream, runtime: &Runtime, interrupt: &Interrupt) -> Result<Self, Failure> {
         let process = match upstream {
             Upstream::BuiltIn => Process::BuiltIn(runtime.block_on(Server::start(Backend(arm)))?),
-            Upstream::Program(request) => Process::Program(Service::start(request)?),
+            Upstream::Program(request) => Process::Program(Service::start(request, interrupt)?),
         };
         let address = match &process {
             Process::BuiltIn(server) => server.address(),

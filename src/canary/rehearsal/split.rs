@@ -26,49 +26,15 @@ pub(super) enum Ending {
     Unanswered,
 }
 
-/// What became of the requests of one arm, since the start.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
-    /// Assigned to the arm.
-    pub sent: u64,
-    /// Of these, what ended, and how.
-    pub counts: Counts,
-}
-
-impl Tally {
-    /// As a meter gives it.
-    pub const fn whole(&self) -> Counts {
-        Counts {
-            sent: self.sent,
-            ..self.counts
-        }
-    }
-
-    /// Assigned and not yet ended.
-    pub const fn outstanding(&self) -> u64 {
-        self.sent - self.counts.requests
-    }
-
-    fn end(&mut self, took: Duration, ending: Ending) {
-        let counts = &mut self.counts;
-        counts.requests += 1;
-        counts.failed += u64::from(ending != Ending::Well);
-        for (slower, edge) in counts.slower.iter_mut().zip(EDGES) {
-            let exceeds = took > Duration::from_millis(edge.into());
-            *slower += u64::from(exceeds || ending == Ending::Unanswered);
-        }
-    }
-}
-
 /// Both arms at one instant.
 #[derive(Clone, Copy, Debug)]
 pub struct Snapshot {
     /// When.
     pub at: Instant,
     /// What serves today.
-    pub stable: Tally,
+    pub stable: Counts,
     /// What is tried.
-    pub canary: Tally,
+    pub canary: Counts,
 }
 
 /// Weight, dice and counters.
@@ -79,12 +45,12 @@ pub(super) struct Split(Mutex<Inner>);
 struct Inner {
     weight: Weight,
     dice: StdRng,
-    stable: Tally,
-    canary: Tally,
+    stable: Counts,
+    canary: Counts,
 }
 
 impl Inner {
-    const fn tally(&mut self, arm: Arm) -> &mut Tally {
+    const fn counts(&mut self, arm: Arm) -> &mut Counts {
         match arm {
             Arm::Stable => &mut self.stable,
             Arm::Canary => &mut self.canary,
@@ -98,8 +64,8 @@ impl Split {
         Self(Mutex::new(Inner {
             weight: Weight::NONE,
             dice: StdRng::seed_from_u64(seed),
-            stable: Tally::default(),
-            canary: Tally::default(),
+            stable: Counts::default(),
+            canary: Counts::default(),
         }))
     }
 
@@ -133,7 +99,7 @@ impl Split {
         let mut inner = self.lock();
         let to_canary = inner.dice.random_range(0..1000) < inner.weight.get();
         let arm = if to_canary { Arm::Canary } else { Arm::Stable };
-        inner.tally(arm).sent += 1;
+        inner.counts(arm).sent += 1;
         Flight {
             split: Arc::clone(self),
             arm,
@@ -173,7 +139,16 @@ impl Flight {
 impl Drop for Flight {
     fn drop(&mut self) {
         let took = now().saturating_duration_since(self.since);
-        self.split.lock().tally(self.arm).end(took, self.ending);
+        end(self.split.lock().counts(self.arm), took, self.ending);
+    }
+}
+
+fn end(counts: &mut Counts, took: Duration, ending: Ending) {
+    counts.requests += 1;
+    counts.failed += u64::from(ending != Ending::Well);
+    for (slower, edge) in counts.slower.iter_mut().zip(EDGES) {
+        let exceeds = took > Duration::from_millis(edge.into());
+        *slower += u64::from(exceeds || ending == Ending::Unanswered);
     }
 }
 
@@ -210,20 +185,20 @@ mod tests {
         assert_eq!(split.snapshot().stable.outstanding(), 2);
         one.ends(Ending::Well);
         drop(two);
-        let tally = split.snapshot().stable;
-        assert_eq!((tally.sent, tally.counts.requests, tally.counts.failed), (2, 2, 1));
+        let counts = split.snapshot().stable;
+        assert_eq!((counts.sent, counts.requests, counts.failed), (2, 2, 1));
     }
 
     #[test]
     fn requests_are_counted_above_each_edge_they_exceed() {
-        let mut tally = Tally::default();
-        tally.end(Duration::from_millis(50), Ending::Well);
-        tally.end(Duration::from_millis(51), Ending::Failed);
-        assert_eq!(tally.counts.slower, [2, 2, 2, 2, 2, 1, 0, 0, 0, 0, 0, 0]);
+        let mut counts = Counts::default();
+        end(&mut counts, Duration::from_millis(50), Ending::Well);
+        end(&mut counts, Duration::from_millis(51), Ending::Failed);
+        assert_eq!(counts.slower, [2, 2, 2, 2, 2, 1, 0, 0, 0, 0, 0, 0]);
         // Refused at once: no answer came, however long one waits.
-        tally.end(Duration::from_millis(1), Ending::Unanswered);
-        assert_eq!(tally.counts.slower, [3, 3, 3, 3, 3, 2, 1, 1, 1, 1, 1, 1]);
-        assert_eq!((tally.counts.requests, tally.counts.failed), (3, 2));
+        end(&mut counts, Duration::from_millis(1), Ending::Unanswered);
+        assert_eq!(counts.slower, [3, 3, 3, 3, 3, 2, 1, 1, 1, 1, 1, 1]);
+        assert_eq!((counts.requests, counts.failed), (3, 2));
     }
 
     proptest! {
@@ -240,9 +215,9 @@ mod tests {
                 }
                 let Snapshot { stable, canary, .. } = split.snapshot();
                 prop_assert_eq!(stable.sent + canary.sent, step as u64 + 1);
-                prop_assert_eq!(stable.counts.requests + canary.counts.requests, ended);
+                prop_assert_eq!(stable.requests + canary.requests, ended);
                 prop_assert_eq!(stable.outstanding() + canary.outstanding(), open.len() as u64);
-                prop_assert!(stable.counts.failed <= stable.counts.requests && canary.counts.failed <= canary.counts.requests);
+                prop_assert!(stable.failed <= stable.requests && canary.failed <= canary.requests);
             }
         }
     }

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 
 use super::*;
-use crate::canary::EDGES;
+use crate::canary::{Counts, EDGES};
 use crate::process::service::{PortVariable, Program};
 
 const LIMIT: Duration = Duration::from_mins(1);
@@ -22,8 +22,12 @@ fn request(faults: &[Fault], rate: f64) -> WorldRequest {
     }
 }
 
+fn start(request: &WorldRequest) -> Result<World, Failure> {
+    World::start(request, &Interrupt::never())
+}
+
 fn world(faults: &[Fault], rate: f64) -> World {
-    World::start(&request(faults, rate)).expect("a world")
+    start(&request(faults, rate)).expect("a world")
 }
 
 fn until(what: &str, mut holds: impl FnMut() -> bool) {
@@ -34,7 +38,7 @@ fn until(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-fn counts(world: &World) -> (Tally, Tally) {
+fn counts(world: &World) -> (Counts, Counts) {
     let snapshot = world.meter().snapshot();
     (snapshot.stable, snapshot.canary)
 }
@@ -68,7 +72,7 @@ fn get(to: SocketAddr, path: &str) -> String {
 #[test]
 fn traffic_is_split_by_weight_and_nothing_is_lost() {
     let world = world(&[], 1500.0);
-    until("stable traffic", || counts(&world).0.counts.requests >= 200);
+    until("stable traffic", || counts(&world).0.requests >= 200);
     assert_eq!(counts(&world).1.sent, 0, "weight 0 is nothing");
     shift(&world, 250);
     let (stable_before, canary_before) = counts(&world);
@@ -85,10 +89,10 @@ fn traffic_is_split_by_weight_and_nothing_is_lost() {
     let (mut router, mut meter) = (world.router(), world.meter());
     let served = world.end();
     assert_eq!(router.read().expect("a weight"), Weight::NONE);
-    assert_eq!(meter.read().expect("a reading").canary, meter.snapshot().canary.whole());
+    assert_eq!(meter.read().expect("a reading").canary, meter.snapshot().canary);
     let last = meter.snapshot();
     assert_eq!((last.stable.outstanding(), last.canary.outstanding()), (0, 0));
-    assert_eq!(last.stable.counts.failed + last.canary.counts.failed, 0);
+    assert_eq!(last.stable.failed + last.canary.failed, 0);
     assert_eq!(served.sent, last.stable.sent + last.canary.sent);
     assert_eq!(served.by_status.get(&200), Some(&served.sent));
 }
@@ -97,31 +101,31 @@ fn traffic_is_split_by_weight_and_nothing_is_lost() {
 fn after_weight_0_no_further_request_reaches_the_canary() {
     let world = world(&[], 1000.0);
     shift(&world, 1000);
-    until("canary traffic", || counts(&world).1.counts.requests >= 100);
+    until("canary traffic", || counts(&world).1.requests >= 100);
     shift(&world, 0);
     let (stable_at, canary_at) = counts(&world);
     until("the open ones", || counts(&world).1.outstanding() == 0);
     until("stable traffic", || {
-        counts(&world).0.counts.requests >= stable_at.counts.requests + 300
+        counts(&world).0.requests >= stable_at.requests + 300
     });
     assert_eq!(counts(&world).1.sent, canary_at.sent);
     let snapshot = world.meter().snapshot();
-    assert_eq!(snapshot.canary.counts.failed, 0);
+    assert_eq!(snapshot.canary.failed, 0);
 }
 
 #[test]
 fn errors_are_the_canarys_alone_and_reach_the_client() {
     let world = world(&[Fault::Errors(300)], 1500.0);
     shift(&world, 500);
-    until("canary traffic", || counts(&world).1.counts.requests >= 1500);
+    until("canary traffic", || counts(&world).1.requests >= 1500);
     let meter = world.meter();
     let served = world.end();
     let Snapshot { stable, canary, .. } = meter.snapshot();
-    let (n, failed) = (float(canary.counts.requests), float(canary.counts.failed));
+    let (n, failed) = (float(canary.requests), float(canary.failed));
     assert!((failed - 0.3 * n).abs() < 4.0 * (n * 0.21).sqrt(), "{failed} of {n}");
-    assert_eq!(stable.counts.failed, 0);
-    assert_eq!(served.by_status.get(&500), Some(&canary.counts.failed));
-    assert_eq!(served.failed(), canary.counts.failed);
+    assert_eq!(stable.failed, 0);
+    assert_eq!(served.by_status.get(&500), Some(&canary.failed));
+    assert_eq!(served.failed(), canary.failed);
 }
 
 #[test]
@@ -129,16 +133,13 @@ fn latency_is_added_to_the_canary_alone() {
     let world = world(&[Fault::Latency(Duration::from_millis(300))], 200.0);
     shift(&world, 500);
     until("traffic", || {
-        counts(&world).1.counts.requests >= 20 && counts(&world).0.counts.requests >= 20
+        counts(&world).1.requests >= 20 && counts(&world).0.requests >= 20
     });
     let (stable, canary) = counts(&world);
     let edge = EDGES.iter().position(|e| *e == 200).expect("an edge");
-    assert_eq!(
-        (canary.counts.slower[edge], canary.counts.failed),
-        (canary.counts.requests, 0)
-    );
+    assert_eq!((canary.slower[edge], canary.failed), (canary.requests, 0));
     // A busy machine may slow single requests; it does not slow them all.
-    assert!(stable.counts.slower[edge] < stable.counts.requests, "{stable:?}");
+    assert!(stable.slower[edge] < stable.requests, "{stable:?}");
 }
 
 #[test]
@@ -147,21 +148,18 @@ fn a_canary_that_hangs_has_failed_once_the_deadline_passed() {
         deadline: Duration::from_millis(400),
         ..request(&[Fault::Hang], 100.0)
     };
-    let world = World::start(&request).expect("a world");
+    let world = start(&request).expect("a world");
     shift(&world, 500);
     until("requests that hang", || counts(&world).1.outstanding() > 0);
-    until("failures", || counts(&world).1.counts.failed >= 10);
+    until("failures", || counts(&world).1.failed >= 10);
     let meter = world.meter();
     let served = world.end();
     let Snapshot { stable, canary, .. } = meter.snapshot();
-    assert_eq!(
-        (canary.counts.failed, canary.outstanding()),
-        (canary.counts.requests, 0)
-    );
-    assert!(stable.counts.failed < stable.counts.requests);
+    assert_eq!((canary.failed, canary.outstanding()), (canary.requests, 0));
+    assert!(stable.failed < stable.requests);
     assert_eq!(
         served.by_status.get(&504).copied().unwrap_or(0),
-        canary.counts.failed + stable.counts.failed
+        canary.failed + stable.failed
     );
 }
 
@@ -171,17 +169,15 @@ fn a_built_in_canary_that_crashes_is_unreachable_and_stable_goes_on() {
     shift(&world, 500);
     assert!(world.is_alive(Arm::Canary));
     until("the crash", || !world.is_alive(Arm::Canary));
-    until("failures", || counts(&world).1.counts.failed >= 50);
+    until("failures", || counts(&world).1.failed >= 50);
     assert!(
-        counts(&world).1.counts.requests > counts(&world).1.counts.failed,
+        counts(&world).1.requests > counts(&world).1.failed,
         "the first ones went well"
     );
     shift(&world, 0);
     let before = counts(&world).0;
-    until("stable traffic", || {
-        counts(&world).0.counts.requests >= before.counts.requests + 100
-    });
-    assert_eq!(counts(&world).0.counts.failed, 0);
+    until("stable traffic", || counts(&world).0.requests >= before.requests + 100);
+    assert_eq!(counts(&world).0.failed, 0);
     assert!(world.is_alive(Arm::Stable));
     assert!(world.end().by_status[&502] >= 50);
 }
@@ -217,17 +213,15 @@ fn programs_serve_as_both_arms_and_a_crash_kills_the_canary_alone() {
         canary: program("canary", directory.path()),
         ..request(&[Fault::Crash], 100.0)
     };
-    let world = World::start(&request).expect("a world");
+    let world = start(&request).expect("a world");
     let stable_address = world.stable.address;
     shift(&world, 500);
     until("the crash", || !world.is_alive(Arm::Canary));
-    until("failures", || counts(&world).1.counts.failed >= 5);
+    until("failures", || counts(&world).1.failed >= 5);
     shift(&world, 0);
     let before = counts(&world).0;
-    until("stable traffic", || {
-        counts(&world).0.counts.requests >= before.counts.requests + 20
-    });
-    assert_eq!(counts(&world).0.counts.failed, 0);
+    until("stable traffic", || counts(&world).0.requests >= before.requests + 20);
+    assert_eq!(counts(&world).0.failed, 0);
     world.end();
     assert!(
         TcpStream::connect(stable_address).is_err(),
@@ -289,7 +283,7 @@ fn method_path_headers_and_body_are_passed_on_and_connection_headers_are_not() {
         assert!(!echoed.contains(part), "{part}: {answer}");
     }
     let tally = split.snapshot().stable;
-    assert_eq!((tally.sent, tally.counts.requests, tally.counts.failed), (1, 1, 0));
+    assert_eq!((tally.sent, tally.requests, tally.failed), (1, 1, 0));
 }
 
 #[test]
@@ -301,8 +295,8 @@ fn answers_without_a_body_are_counted_as_well() {
     ] {
         assert!(send(world.address(), request).contains("200 OK"));
     }
-    until("both", || counts(&world).0.counts.requests == 2);
-    assert_eq!(counts(&world).0.counts.failed, 0);
+    until("both", || counts(&world).0.requests == 2);
+    assert_eq!(counts(&world).0.failed, 0);
 }
 
 #[test]
@@ -338,7 +332,7 @@ fn answers_that_break_off_or_drip_past_the_deadline_have_failed() {
         let mut answer = Vec::new();
         _ = stream.read_to_end(&mut answer);
         assert!(answer.ends_with(b"half"), "{}", String::from_utf8_lossy(&answer));
-        until("the failure", || split.snapshot().stable.counts.failed == failed);
+        until("the failure", || split.snapshot().stable.failed == failed);
     }
     assert_eq!(split.snapshot().stable.outstanding(), 0);
     drop(serve.join().expect("a server"));
@@ -363,7 +357,7 @@ fn the_end_and_a_drop_close_the_proxy() {
 
 #[test]
 fn a_world_that_cannot_be_made_says_why() {
-    let fails = |request: &WorldRequest| World::start(request).expect_err("a failure").message().to_owned();
+    let fails = |request: &WorldRequest| start(request).expect_err("a failure").message().to_owned();
     for path in ["", "x", "/a b", "http://elsewhere/"] {
         let request = WorldRequest {
             path: path.to_owned(),

@@ -82,7 +82,7 @@ pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     let request = Request::new(args, context)?;
     let interrupt = Interrupt::watch()?;
     let (upstreams, over) = upstreams(args, context, &request, &interrupt)?;
-    let world = World::start(&request.world(args, upstreams))?;
+    let world = World::start(&request.world(args, upstreams), &interrupt)?;
     let plan = request.plan.clone();
     let header = request.header(&over);
     let journal = Journal::create(context.directory(), &header)?;
@@ -306,7 +306,7 @@ impl<'a> Screen<'a> {
 
     /// How long it will take, before it takes that long.
     fn begin(&self, speed: u64) {
-        let needed = Judge::new(self.plan.judge.clone()).needed().unwrap_or(0);
+        let needed = Judge::new(self.plan.judge.clone()).needed(Weight::NONE).unwrap_or(0);
         let expected = Duration::from_millis(self.plan.expected(self.rate, needed));
         if speed > 1 && !self.context.ui.watching() {
             return;

@@ -43,7 +43,11 @@ pub(super) fn why(outcome: Outcome, summary: &Summary) -> String {
             of(row.canary_failed, row.canary_requests),
             of(row.stable_failed, row.stable_requests),
         );
-        format!("the canary failed {canary} requests, stable {stable}")
+        if row.asked == Weight::ALL {
+            format!("the canary failed {canary} requests, stable had none to compare with")
+        } else {
+            format!("the canary failed {canary} requests, stable {stable}")
+        }
     });
     match (outcome, summary.why.as_ref()) {
         (Outcome::Promoted, _) => "every step was shown to be safe".into(),

@@ -108,10 +108,42 @@ impl Module {
     }
 }
 
-/// The modules of the tree that have Go files.
-pub(super) fn modules(bench: &Bench<'_>) -> Result<Vec<Module>, Failure> {
-    let files = &bench.tree.files;
-    let own = files.iter().filter(|file| !is_foreign(file) && !is_hidden(file));
+/// The Go files of the tree.
+pub(super) struct Sources {
+    /// The modules that have some.
+    pub(super) modules: Vec<Module>,
+    /// Those that are in no module: no Go tool looks at them.
+    outside: Vec<String>,
+    /// Those that `go` passes over for their names.
+    hidden: Vec<String>,
+}
+
+impl Sources {
+    /// What a check of them begins with.
+    pub(super) fn evidence(&self, tool: &'static str) -> Evidence {
+        let mut evidence = if self.modules.is_empty() && self.outside.is_empty() {
+            Evidence::not_applicable(tool, "there is no Go module")
+        } else {
+            Evidence::of(tool)
+        };
+        for file in &self.outside {
+            let text = format!("`{file}` is in no Go module, so nothing looks at it");
+            evidence.doubt(Reason::new(text).hint("go mod init MODULE, in its directory"));
+        }
+        if !self.hidden.is_empty() {
+            let names = self.hidden.join(", ");
+            evidence.notes.push(format!("`go` passes over these: {names}"));
+        }
+        evidence
+    }
+}
+
+/// Lists them.
+pub(super) fn sources(bench: &Bench<'_>) -> Result<Sources, Failure> {
+    let is_go = |file: &&String| file.rsplit_once('.').is_some_and(|(_, ending)| ending == "go");
+    let files = bench.tree.files.iter().filter(|file| !is_foreign(file));
+    let (hidden, own): (Vec<&String>, Vec<&String>) = files.partition(|file| is_hidden(file));
+    let (own, mut outside) = (own.into_iter(), Vec::new());
     let mut modules: Vec<Module> = own
         .clone()
         .filter_map(|file| file.strip_suffix("go.mod"))
@@ -124,7 +156,7 @@ pub(super) fn modules(bench: &Bench<'_>) -> Result<Vec<Module>, Failure> {
         .collect();
     // The deepest module that holds a file owns it.
     modules.sort_by_key(|module| std::cmp::Reverse(module.directory.len()));
-    for file in own.filter(|file| file.rsplit_once('.').is_some_and(|(_, ending)| ending == "go")) {
+    for file in own.filter(is_go) {
         let holds = |module: &&mut Module| {
             module.directory.is_empty()
                 || file
@@ -136,11 +168,18 @@ pub(super) fn modules(bench: &Bench<'_>) -> Result<Vec<Module>, Failure> {
             module
                 .tags
                 .extend(tags(&String::from_utf8_lossy(&bench.tree.read(file)?)));
+        } else {
+            outside.push(file.clone());
         }
     }
     modules.retain(|module| !module.files.is_empty());
     modules.sort_by(|a, b| a.directory.cmp(&b.directory));
-    Ok(modules)
+    let hidden = hidden.into_iter().filter(is_go).cloned().collect();
+    Ok(Sources {
+        modules,
+        outside,
+        hidden,
+    })
 }
 
 /// What `go` passes over.

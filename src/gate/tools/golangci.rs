@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::super::bench::{Bench, Place, unusable};
 use super::super::judge::{Control, Evidence, Reason};
 use super::super::{Finding, Level};
-use super::go::{Go, Module, modules, packages, reconcile};
+use super::go::{Go, Module, packages, reconcile, sources};
 use super::trivy::counted;
 use crate::failure::{Failure, Kind};
 use crate::process::{GOLANGCI_LINT, Invocation};
@@ -78,11 +78,12 @@ struct Linter {
 }
 
 pub(in crate::gate) fn check(bench: &Bench<'_>) -> Result<Evidence, Failure> {
-    let modules = modules(bench)?;
+    let sources = sources(bench)?;
+    let mut evidence = sources.evidence(GOLANGCI_LINT.name);
+    let modules = sources.modules;
     if modules.is_empty() {
-        return Ok(Evidence::not_applicable(GOLANGCI_LINT.name, "there is no Go module"));
+        return Ok(evidence);
     }
-    let mut evidence = Evidence::of(GOLANGCI_LINT.name);
     let place = bench.place()?;
     bench.search.find(&GOLANGCI_LINT)?;
     let go = Go::ask(bench, &place)?;

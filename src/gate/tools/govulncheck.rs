@@ -10,7 +10,7 @@ use serde::Deserialize;
 use super::super::bench::{Bench, Place, unusable};
 use super::super::judge::{Control, Evidence, Reason};
 use super::super::{Finding, Level};
-use super::go::{Go, Module, modules, packages, reconcile};
+use super::go::{Go, Module, packages, reconcile, sources};
 use super::trivy::counted;
 use crate::failure::{Failure, Kind};
 use crate::process::{GO, GOVULNCHECK};
@@ -109,11 +109,12 @@ struct Said {
 }
 
 pub(in crate::gate) fn check(bench: &Bench<'_>) -> Result<Evidence, Failure> {
-    let modules = modules(bench)?;
+    let sources = sources(bench)?;
+    let mut evidence = sources.evidence(GOVULNCHECK.name);
+    let modules = sources.modules;
     if modules.is_empty() {
-        return Ok(Evidence::not_applicable(GOVULNCHECK.name, "there is no Go module"));
+        return Ok(evidence);
     }
-    let mut evidence = Evidence::of(GOVULNCHECK.name);
     bench.search.find(&GOVULNCHECK)?;
     let database = database(bench)?;
     let place = bench.place()?;
