@@ -8,5 +8,6 @@
 
 mod commands;
 mod docs;
+mod lab;
 mod stories;
 mod support;

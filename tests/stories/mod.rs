@@ -2,6 +2,8 @@
 
 mod generated;
 mod install;
+mod mesh;
+mod servers;
 mod service;
 mod tools;
 mod tour;

@@ -1,10 +1,14 @@
 //! A sealed place to run the true program in: a HOME, a working directory and a PATH of its own, 80 columns, UTC.
 
+mod tools;
+
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
+
+pub(crate) use tools::{run, tool};
 
 /// The repository.
 pub(crate) fn root() -> &'static Path {
@@ -14,23 +18,6 @@ pub(crate) fn root() -> &'static Path {
 /// The true program.
 pub(crate) fn program() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_msctl"))
-}
-
-/// The directory that `tests/run` fills with the pinned tools.
-///
-/// # Panics
-/// Fails the test, by name, where a tool is missing: no test is skipped in silence.
-pub(crate) fn tool(name: &str) -> PathBuf {
-    let directory = std::env::var_os("MSCTL_TEST_TOOLS")
-        .map(PathBuf::from)
-        .unwrap_or_default();
-    let path = directory.join(name);
-    assert!(
-        path.is_file(),
-        "{name} is not in MSCTL_TEST_TOOLS (`{}`); `tests/run` installs it",
-        directory.display()
-    );
-    path
 }
 
 /// One sealed place, removed at the end of the test.
@@ -136,17 +123,7 @@ impl Sandbox {
         program: &Path,
         arguments: impl IntoIterator<Item = A>,
     ) -> Run {
-        let mut command = self.command(below, program, arguments);
-        let output = command
-            .stdin(Stdio::null())
-            .output()
-            .unwrap_or_else(|e| panic!("{}: {e}", program.display()));
-        Run {
-            command: describe(&command),
-            code: code(output.status),
-            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-        }
+        finish(&mut self.command(below, program, arguments))
     }
 
     /// Starts msctl and gives the child, with its pipes; the test ends it.
@@ -198,6 +175,20 @@ impl Run {
     /// stdout as one JSON document.
     pub(crate) fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|e| panic!("{e}\n{}", self.transcript()))
+    }
+}
+
+/// Runs a command to its end.
+pub(crate) fn finish(command: &mut Command) -> Run {
+    let output = command
+        .stdin(Stdio::null())
+        .output()
+        .unwrap_or_else(|e| panic!("{command:?}: {e}"));
+    Run {
+        command: describe(command),
+        code: code(output.status),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
     }
 }
 

@@ -1,0 +1,360 @@
+//! Keeps one pod: its processes, its probes, and what the API server knows of them.
+
+use std::net::Ipv4Addr;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use reqwest::Method;
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+use tokio::process::{Child, Command};
+use tokio::sync::watch::Receiver;
+
+use super::log;
+use super::probe::{Kind, Probe};
+use super::{NODE, Node, text, time};
+use crate::lab::ground::child_of;
+
+/// How often the processes are looked at.
+const PULSE: Duration = Duration::from_millis(50);
+
+/// The first back-off after a container ended; it doubles up to a minute.
+const BACK_OFF: Duration = Duration::from_secs(1);
+
+pub(super) struct Keeper {
+    node: Node,
+    pod: Value,
+    path: String,
+    address: Ipv4Addr,
+    ends: Receiver<Option<u64>>,
+    containers: Vec<Container>,
+    started: String,
+    said: Value,
+}
+
+struct Container {
+    name: String,
+    image: String,
+    spec: Value,
+    phase: Phase,
+    restarts: u32,
+    last: Option<Value>,
+    probes: Vec<Probe>,
+}
+
+enum Phase {
+    Waiting {
+        reason: &'static str,
+        message: String,
+        until: Instant,
+    },
+    Running {
+        door: Child,
+        process: Option<Pid>,
+        since: String,
+    },
+}
+
+impl Keeper {
+    pub(super) fn new(node: Node, pod: Value, address: Ipv4Addr, ends: Receiver<Option<u64>>) -> Self {
+        let metadata = &pod["metadata"];
+        let path = format!(
+            "/api/v1/namespaces/{}/pods/{}",
+            text(&metadata["namespace"]),
+            text(&metadata["name"])
+        );
+        let specs = pod["spec"]["containers"].as_array().cloned().unwrap_or_default();
+        Self {
+            containers: specs.into_iter().map(Container::new).collect(),
+            node,
+            path,
+            address,
+            ends,
+            started: time(),
+            said: Value::Null,
+            pod,
+        }
+    }
+
+    /// From its beginning to its end.
+    pub(super) async fn keep(mut self) {
+        loop {
+            let asked = *self.ends.borrow_and_update();
+            if let Some(grace) = asked {
+                break self.end(Duration::from_secs(grace)).await;
+            }
+            for at in 0..self.containers.len() {
+                self.look(at).await;
+            }
+            self.tell().await;
+            tokio::select! {
+                () = tokio::time::sleep(PULSE) => {}
+                changed = self.ends.changed() => if changed.is_err() {
+                    break self.end(Duration::ZERO).await;
+                }
+            }
+        }
+    }
+
+    /// One look at one container.
+    async fn look(&mut self, at: usize) {
+        let container = &mut self.containers[at];
+        match &mut container.phase {
+            Phase::Waiting { until, .. } if *until > Instant::now() => {}
+            Phase::Waiting { .. } => self.start(at),
+            Phase::Running { door, since, .. } => match door.try_wait() {
+                Ok(Some(status)) => {
+                    let since = since.clone();
+                    container.ended(&since, status.code().unwrap_or(137));
+                }
+                _ => self.probe(at).await,
+            },
+        }
+    }
+
+    async fn probe(&mut self, at: usize) {
+        let address = self.address;
+        let container = &mut self.containers[at];
+        let started = container.passed(Kind::Startup);
+        let mut dead = false;
+        for probe in &mut container.probes {
+            // Until the startup probe has passed, the others do not run.
+            if started || probe.kind == Kind::Startup {
+                probe.run(address).await;
+                dead |= probe.kind != Kind::Readiness && probe.failed();
+            }
+        }
+        if dead
+            && let Phase::Running {
+                process: Some(process), ..
+            } = &container.phase
+        {
+            _ = kill_process(*process, Signal::KILL);
+        }
+    }
+
+    fn start(&mut self, at: usize) {
+        let container = &self.containers[at];
+        let Some(program) = self.node.state().images.get(&container.image).cloned() else {
+            let message = format!("no program stands for the image {}", container.image);
+            self.containers[at].wait("ErrImagePull", message, Duration::from_secs(1));
+            return;
+        };
+        let mut command = self.node.0.door.command(&program.path);
+        command.args(&program.arguments).args(strings(&container.spec["args"]));
+        command
+            .env_clear()
+            .envs(self.environment(&container.spec))
+            .current_dir("/");
+        let mut command = Command::from(command);
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let spawned = command.kill_on_drop(true).process_group(0).spawn();
+        let log = self.node.log(&text(&self.pod["metadata"]["uid"]), &container.name);
+        let container = &mut self.containers[at];
+        match spawned {
+            Err(error) => container.wait("CreateContainerError", error.to_string(), BACK_OFF),
+            Ok(mut door) => {
+                log::keep(&log, "stdout", door.stdout.take());
+                log::keep(&log, "stderr", door.stderr.take());
+                let process = door.id().and_then(child_of);
+                container.phase = Phase::Running {
+                    process: process.and_then(|id| Pid::from_raw(i32::try_from(id).ok()?)),
+                    door,
+                    since: time(),
+                };
+                container.probes.iter_mut().for_each(Probe::reset);
+            }
+        }
+    }
+
+    /// What the container is told. Values from config maps and secrets are not.
+    fn environment(&self, spec: &Value) -> Vec<(String, String)> {
+        let address = self.address.to_string();
+        let field = |path: &str| match path {
+            "status.podIP" => address.clone(),
+            "spec.nodeName" => NODE.to_owned(),
+            path => text(path.split('.').fold(&self.pod, |value, part| &value[part])),
+        };
+        let own = [
+            ("PATH", "/usr/bin:/bin".to_owned()),
+            ("LISTEN_HOST", address.clone()),
+            ("HOSTNAME", field("metadata.name")),
+        ];
+        let asked = spec["env"].as_array().into_iter().flatten().map(|variable| {
+            let value = match variable["valueFrom"]["fieldRef"]["fieldPath"].as_str() {
+                Some(path) => field(path),
+                None => text(&variable["value"]),
+            };
+            (text(&variable["name"]), value)
+        });
+        own.map(|(name, value)| (name.to_owned(), value))
+            .into_iter()
+            .chain(asked)
+            .collect()
+    }
+
+    /// Tells the API server what is so, if it does not know.
+    async fn tell(&mut self) {
+        let status = self.status();
+        if status == self.said {
+            return;
+        }
+        let kind = "application/merge-patch+json";
+        let path = format!("{}/status", self.path);
+        let body = json!({"metadata": {"uid": self.pod["metadata"]["uid"]}, "status": status});
+        match self.node.0.api.send(Method::PATCH, &path, kind, Some(body)).await {
+            Ok(answer) if answer.status().is_success() || answer.status().as_u16() == 404 => self.said = status,
+            // Said again at the next look.
+            _ => {}
+        }
+    }
+
+    fn status(&self) -> Value {
+        let ready = self.containers.iter().all(Container::ready);
+        let running = self
+            .containers
+            .iter()
+            .any(|c| matches!(c.phase, Phase::Running { .. }) || c.restarts > 0);
+        let condition = |name: &str, holds: bool| {
+            let known = self.said["conditions"].as_array().into_iter().flatten();
+            let mut known = known.filter(|c| c["type"] == name && c["status"] == word(holds));
+            let since = known
+                .next()
+                .map_or_else(|| json!(time()), |c| c["lastTransitionTime"].clone());
+            let mut condition = json!({"type": name, "status": word(holds), "lastTransitionTime": since});
+            if !holds {
+                condition["reason"] = "ContainersNotReady".into();
+            }
+            condition
+        };
+        let address = self.address.to_string();
+        json!({
+            "phase": if running { "Running" } else { "Pending" },
+            "hostIP": "127.0.0.1", "podIP": address, "podIPs": [{"ip": address}], "startTime": self.started,
+            "conditions": [
+                condition("PodScheduled", true), condition("Initialized", true),
+                condition("ContainersReady", ready), condition("Ready", ready),
+            ],
+            "containerStatuses": self.containers.iter().map(Container::status).collect::<Vec<_>>(),
+        })
+    }
+
+    /// SIGTERM, the grace, SIGKILL; then the pod is no more.
+    async fn end(&mut self, grace: Duration) {
+        let until = Instant::now() + grace;
+        self.signal(Signal::TERM);
+        while self.any_alive() {
+            if Instant::now() >= until {
+                self.signal(Signal::KILL);
+            }
+            tokio::time::sleep(PULSE).await;
+        }
+        let options = json!({
+            "gracePeriodSeconds": 0,
+            "preconditions": {"uid": self.pod["metadata"]["uid"]},
+        });
+        let kind = "application/json";
+        _ = self
+            .node
+            .0
+            .api
+            .send(Method::DELETE, &self.path, kind, Some(options))
+            .await;
+    }
+
+    fn signal(&self, signal: Signal) {
+        for container in &self.containers {
+            if let Phase::Running {
+                process: Some(process), ..
+            } = &container.phase
+            {
+                _ = kill_process(*process, signal);
+            }
+        }
+    }
+
+    fn any_alive(&mut self) -> bool {
+        self.containers.iter_mut().any(|container| match &mut container.phase {
+            Phase::Running { door, .. } => matches!(door.try_wait(), Ok(None)),
+            Phase::Waiting { .. } => false,
+        })
+    }
+}
+
+impl Container {
+    fn new(spec: Value) -> Self {
+        let kinds = [
+            (Kind::Startup, "startupProbe"),
+            (Kind::Readiness, "readinessProbe"),
+            (Kind::Liveness, "livenessProbe"),
+        ];
+        Self {
+            name: text(&spec["name"]),
+            image: text(&spec["image"]),
+            probes: kinds
+                .into_iter()
+                .filter_map(|(kind, key)| Probe::new(kind, &spec[key], &spec["ports"]))
+                .collect(),
+            phase: Phase::Waiting {
+                reason: "ContainerCreating",
+                message: String::new(),
+                until: Instant::now(),
+            },
+            restarts: 0,
+            last: None,
+            spec,
+        }
+    }
+
+    fn wait(&mut self, reason: &'static str, message: String, back_off: Duration) {
+        let until = Instant::now() + back_off;
+        self.phase = Phase::Waiting { reason, message, until };
+    }
+
+    fn ended(&mut self, since: &str, code: i32) {
+        let reason = if code == 0 { "Completed" } else { "Error" };
+        self.last =
+            Some(json!({"terminated": {"exitCode": code, "reason": reason, "startedAt": since, "finishedAt": time()}}));
+        let back_off = BACK_OFF * 2_u32.pow(self.restarts.min(6));
+        self.restarts += 1;
+        self.wait(
+            "CrashLoopBackOff",
+            format!("back-off {back_off:?} restarting failed container"),
+            back_off,
+        );
+    }
+
+    /// Whether it has no such probe, or the probe has passed.
+    fn passed(&self, kind: Kind) -> bool {
+        self.probes.iter().filter(|p| p.kind == kind).all(Probe::passed)
+    }
+
+    fn ready(&self) -> bool {
+        matches!(self.phase, Phase::Running { .. }) && self.passed(Kind::Startup) && self.passed(Kind::Readiness)
+    }
+
+    fn status(&self) -> Value {
+        let state = match &self.phase {
+            Phase::Waiting { reason, message, .. } => json!({"waiting": {"reason": reason, "message": message}}),
+            Phase::Running { since, .. } => json!({"running": {"startedAt": since}}),
+        };
+        let running = matches!(self.phase, Phase::Running { .. });
+        json!({
+            "name": self.name, "image": self.image, "imageID": format!("lab://{}", self.image),
+            "containerID": format!("lab://{}", self.name), "ready": self.ready(),
+            "started": running && self.passed(Kind::Startup), "restartCount": self.restarts,
+            "state": state, "lastState": self.last.clone().unwrap_or_else(|| json!({})),
+        })
+    }
+}
+
+const fn word(holds: bool) -> &'static str {
+    if holds { "True" } else { "False" }
+}
+
+fn strings(list: &Value) -> Vec<String> {
+    list.as_array().into_iter().flatten().map(text).collect()
+}

@@ -1,0 +1,186 @@
+//! The servers of the lab, each by one real operation of a real client.
+
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use serde_json::Value;
+
+use crate::lab::{Kind, lab};
+use crate::support::{Run, finish, tool};
+
+/// A client in the lab's network.
+fn client(program: &str, arguments: &[&str]) -> Run {
+    let mut command = lab().ground().door().visitor(tool(program));
+    finish(command.args(arguments))
+}
+
+#[test]
+fn redis_gives_back_what_was_written_and_says_what_is_wrong() {
+    let url = format!("redis://{}", lab().server(Kind::Redis).address);
+    let redis = |arguments: &[&str]| client("redis-cli", &[&["-e", "-u", &url], arguments].concat());
+    assert_eq!(redis(&["set", "smoke:greeting", "hello"]).stdout, "OK\n");
+    assert_eq!(redis(&["get", "smoke:greeting"]).stdout, "hello\n");
+    let run = redis(&["incr", "smoke:greeting"]);
+    assert!(
+        run.code != 0 && run.transcript().contains("not an integer"),
+        "{}",
+        run.transcript()
+    );
+}
+
+#[test]
+fn the_nodes_of_a_redis_cluster_share_the_keys() {
+    let server = lab().server(Kind::RedisCluster);
+    let url = format!("redis://{}", server.address);
+    let redis = |arguments: &[&str]| client("redis-cli", &[&["-e", "-u", &url], arguments].concat());
+    let mut moved = 0;
+    for number in 0..12 {
+        let (key, value) = (format!("smoke:{number}"), number.to_string());
+        let run = redis(&["-c", "set", &key, &value]);
+        assert_eq!(run.stdout, "OK\n", "{}", run.transcript());
+        // A client that does not follow is told which node has the key.
+        let run = redis(&["get", &key]);
+        if run.code == 0 {
+            assert_eq!(run.stdout, format!("{value}\n"));
+        } else {
+            assert!(run.transcript().contains("MOVED"), "{}", run.transcript());
+            moved += 1;
+        }
+    }
+    assert!((1..12).contains(&moved), "{moved} of 12 keys are elsewhere");
+    assert_eq!(server.parts.len(), 3);
+}
+
+#[test]
+fn postgres_keeps_rows_and_its_constraints_and_wants_the_password() {
+    let url = &lab().server(Kind::Postgres).address;
+    let psql = |url: &str, sql: &str| {
+        client(
+            "psql",
+            &["--no-psqlrc", "--tuples-only", "--no-align", "--command", sql, url],
+        )
+    };
+    let run = psql(
+        url,
+        "create table smoke (id int primary key, name text); insert into smoke values (1, 'Grüße')",
+    );
+    assert_eq!(run.code, 0, "{}", run.transcript());
+    assert_eq!(psql(url, "select length(name), name from smoke").stdout, "5|Grüße\n");
+    let run = psql(url, "insert into smoke values (1, 'again')");
+    assert!(
+        run.code == 1 && run.stderr.contains("smoke_pkey"),
+        "{}",
+        run.transcript()
+    );
+    let run = psql(&url.replace(":lab@", ":wrong@"), "select 1");
+    assert!(
+        run.code == 2 && run.stderr.contains("password authentication failed"),
+        "{}",
+        run.transcript()
+    );
+}
+
+#[test]
+fn an_image_comes_out_of_the_registry_as_it_went_in() {
+    let image = format!("{}/smoke/greeting:1", lab().server(Kind::Registry).address);
+    let place = tempfile::tempdir().expect("a directory");
+    let file = |name: &str| place.path().join(name).display().to_string();
+    // A tar archive that holds nothing is two blocks of zeros.
+    std::fs::write(file("layer.tar"), [0; 1024]).expect("written");
+    let crane = |arguments: &[&str]| {
+        let mut command = lab().ground().door().visitor(tool("crane"));
+        finish(command.args(arguments).env("DOCKER_CONFIG", place.path()))
+    };
+    let done = |run: Run| {
+        assert_eq!(run.code, 0, "{}", run.transcript());
+        run.stdout.trim().to_owned()
+    };
+    done(crane(&[
+        "append",
+        "--new_layer",
+        &file("layer.tar"),
+        "--new_tag",
+        &image,
+        "--output",
+        &file("image.tar"),
+    ]));
+    let pushed = done(crane(&["push", &file("image.tar"), &image]));
+    let digest = done(crane(&["digest", &image]));
+    assert!(
+        digest.starts_with("sha256:") && pushed.ends_with(&digest),
+        "{pushed}, then {digest}"
+    );
+    done(crane(&["pull", &image, &file("again.tar")]));
+    assert_eq!(done(crane(&["digest", "--tarball", &file("again.tar")])), digest);
+    let run = crane(&["digest", &image.replace("greeting", "nothing")]);
+    assert!(
+        run.code != 0 && run.stderr.contains("NAME_UNKNOWN"),
+        "{}",
+        run.transcript()
+    );
+}
+
+#[test]
+fn an_issuer_signs_tokens_with_a_key_that_it_publishes() {
+    let issuer = &lab().server(Kind::Identity).address;
+    let get = |url: &str| -> Value {
+        let (status, body) = lab().wire().get(url).expect("an answer");
+        assert_eq!(status, 200, "{body}");
+        serde_json::from_str(&body).expect("JSON")
+    };
+    let discovery = get(&format!("{issuer}/.well-known/openid-configuration"));
+    assert_eq!(&discovery["issuer"], issuer);
+    let endpoint = |name: &str| discovery[name].as_str().expect("a URL").to_owned();
+    let token = |client: &'static str, secret: &'static str, scope: &str| -> (u16, Value) {
+        let (url, body) = (
+            endpoint("token_endpoint"),
+            format!("grant_type=client_credentials&scope={scope}"),
+        );
+        lab().wire().run(async move {
+            let request = reqwest::Client::builder()
+                .no_proxy()
+                .build()
+                .expect("a client")
+                .post(url);
+            let request = request.basic_auth(client, Some(secret)).body(body);
+            let request = request.header("content-type", "application/x-www-form-urlencoded");
+            let answer = request.send().await.expect("an answer");
+            let status = answer.status().as_u16();
+            let text = answer.text().await.expect("a body");
+            (status, serde_json::from_str(&text).expect("JSON"))
+        })
+    };
+    let (status, granted) = token("writer", "writer-secret", "api:write");
+    assert_eq!(status, 200, "{granted}");
+    let parts: Vec<Value> = granted["access_token"]
+        .as_str()
+        .expect("a token")
+        .split('.')
+        .take(2)
+        .map(part)
+        .collect();
+    assert_eq!(
+        (&parts[0]["alg"], &parts[1]["iss"]),
+        (&"RS256".into(), &issuer.as_str().into())
+    );
+    assert_eq!(
+        (&parts[1]["aud"], &parts[1]["scope"]),
+        (&"urn:lab:api".into(), &"api:write".into())
+    );
+    let keys = get(&endpoint("jwks_uri"));
+    let published = keys["keys"].as_array().expect("keys");
+    assert!(
+        published.iter().any(|key| key["kid"] == parts[0]["kid"]),
+        "{keys} has no {}",
+        parts[0]
+    );
+    let (status, refused) = token("reader", "reader-secret", "api:write");
+    assert_eq!((status, &refused["error"]), (400, &"invalid_scope".into()));
+    let (status, refused) = token("writer", "wrong", "api:read");
+    assert_eq!((status, &refused["error"]), (401, &"invalid_client".into()));
+}
+
+/// The head or the claims of a JWT.
+fn part(encoded: &str) -> Value {
+    let bytes = BASE64_URL_SAFE_NO_PAD.decode(encoded).expect("base64url");
+    serde_json::from_slice(&bytes).expect("JSON")
+}
