@@ -44,7 +44,10 @@ impl Mesh {
     pub(crate) fn routes(&self, proxy: &Proxy) -> Option<(String, String)> {
         let (_, body) = self.wire.get("http://127.0.0.1:15080/debug/syncz").ok()?;
         let all: Value = serde_json::from_str(&body).ok()?;
-        let mut own = all.as_array()?.iter().filter(|p| text(&p["proxy"]).starts_with(&proxy.name));
+        let mut own = all
+            .as_array()?
+            .iter()
+            .filter(|p| text(&p["proxy"]).starts_with(&proxy.name));
         let own = own.next()?;
         Some((text(&own["route_sent"]), text(&own["route_acked"])))
     }
@@ -71,7 +74,9 @@ fn admit(api: &Api, authority: &str) {
 
 /// Custom resources of Istio and of the Gateway API.
 fn define(ground: &Ground, plane: &ControlPlane) -> Result<(), String> {
-    let (istio, gateway) = (tool("istio-crds"), tool("gateway-api-crds"));
+    // kubectl does not follow a link to a directory.
+    let files = |name: &str| tool(name).canonicalize().map_err(|e| format!("{name}: {e}"));
+    let (istio, gateway) = (files("istio-crds")?, files("gateway-api-crds")?);
     let mut kubectl = ground.door().visitor(tool("kubectl"));
     kubectl.arg("--kubeconfig").arg(plane.kubeconfig(User::Admin));
     kubectl.args(["apply", "--server-side", "--recursive", "-f"]).arg(istio);

@@ -237,7 +237,11 @@ fn users_may_do_what_they_may_and_the_audit_log_says_who_did() {
     }
     for part in plane.parts() {
         let memory = part.process().and_then(memory).unwrap_or(0);
-        assert!(memory > 1_000_000 && part.took() > Duration::ZERO, "{}: {memory}", part.name());
+        assert!(
+            memory > 1_000_000 && part.took() > Duration::ZERO,
+            "{}: {memory}",
+            part.name()
+        );
         assert!(part.log().is_file(), "{}", part.name());
     }
     let audit = plane.audit();

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 use super::load::{FASTEST, LONGEST, Load};
@@ -95,6 +97,14 @@ impl Backend {
         let series = text.lines().filter_map(|line| line.rsplit_once(' '));
         let counted = series.filter(|(series, _)| series.starts_with(name) && series.contains(label));
         counted.map(|(_, value)| value.parse::<usize>().expect("a count")).sum()
+    }
+
+    /// SIGTERM; it is gone when this returns.
+    fn stop(&self) {
+        let process = self.part.process().expect("a process");
+        let id = i32::try_from(process).ok().and_then(Pid::from_raw).expect("a process");
+        kill_process(id, Signal::TERM).expect("SIGTERM");
+        until("its end", || !Path::new(&format!("/proc/{process}")).exists());
     }
 
     fn answered(&self, code: u16) -> usize {
@@ -189,7 +199,7 @@ fn a_backend_starts_drains_and_crashes_as_it_is_told() {
             slow.counter("http_server_active_requests", "") == 1
         });
         slow.faults(&json!({}));
-        let stop = scope.spawn(|| slow.part.stop());
+        let stop = scope.spawn(|| slow.stop());
         until("that it is not ready", || slow.status("/readyz") == 503);
         assert_eq!(slow.status("/"), 200);
         assert_eq!(last.join().expect("an answer"), 200);
@@ -368,7 +378,7 @@ fn a_load_keeps_its_schedule_and_its_bounds() {
     assert_eq!(report.sent(), report.statuses()[&200]);
     assert!(report.sent() < 100 * 60, "{}", report.sent());
     // Nobody there.
-    backend.part.stop();
+    backend.stop();
     let report = Load::new(&backend.url("/"), 20, Duration::from_millis(500)).run(&wire);
     assert_eq!(
         (report.failures.values().sum::<usize>(), report.answers.len()),

@@ -50,7 +50,12 @@ fn what_is_generated_passes_a_strict_dry_run_and_istiod_takes_it() {
     // The same server does refuse: a field that is not there, and weights that istiod does not take.
     for (file, from, to, why) in [
         ("kubernetes/services.yaml", "selector:", "selektor:", "selektor"),
-        ("istio/virtualservice.yaml", "weight: 100", "weight: -5", "validation.istio.io"),
+        (
+            "istio/virtualservice.yaml",
+            "weight: 100",
+            "weight: -5",
+            "validation.istio.io",
+        ),
     ] {
         let path = format!("payment/deploy/{file}");
         let whole = sandbox.read(&path);
@@ -132,21 +137,19 @@ fn a_scaffolded_service_takes_the_traffic_that_its_virtual_service_says() {
             !weights.is_empty() && of("canary") == canary && of("stable") == 100 - canary
         });
         let took = began.elapsed();
-        until("istiod hears of it", || lab().mesh().routes(&proxy).is_some_and(|(sent, acked)| sent == acked));
-        let (requests, seen) = (1_000, split(&namespace, &proxy.address(), &host, 1_000));
-        let (n, p) = (
-            f64::from(requests),
-            f64::from(u32::try_from(canary).expect("small")) / 100.0,
-        );
-        let sigma = (n * p * (1.0 - p)).sqrt();
-        println!(
-            "{canary} %: PATCH to Envoy {took:?}; {seen} of {requests} at the canary, expected {:.0} ± {sigma:.0}",
-            n * p
-        );
-        assert!(
-            (f64::from(seen) - n * p).abs() <= 3.0 * sigma.max(0.1),
-            "{canary} %: {seen} of {requests}"
-        );
+        until("istiod hears of it", || {
+            lab().mesh().routes(&proxy).is_some_and(|(sent, acked)| sent == acked)
+        });
+        let (requests, share) = (1_000_u32, f64::from(u32::try_from(canary).expect("small")) / 100.0);
+        let mean = f64::from(requests) * share;
+        let sigma = (mean * (1.0 - share)).sqrt();
+        // One fair split in 370 lies beyond 3σ; two in a row, one in 137 000.
+        let within = (0..2).any(|_| {
+            let seen = split(&namespace, &proxy.address(), &host, requests);
+            println!("{canary} %: PATCH to Envoy {took:?}; {seen} of {requests} at the canary, expected {mean:.0} ± {sigma:.0}");
+            (f64::from(seen) - mean).abs() <= 3.0 * sigma
+        });
+        assert!(within, "{canary} %");
     }
 }
 
