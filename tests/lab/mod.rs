@@ -6,13 +6,17 @@
 mod control_plane;
 mod fault;
 mod ground;
+mod load;
 mod mesh;
 mod node;
 pub(crate) mod part;
 mod pki;
+mod prometheus;
 mod servers;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_traffic;
 mod wire;
 
 use std::sync::OnceLock;

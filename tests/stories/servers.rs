@@ -1,8 +1,11 @@
 //! The servers of the lab, each by one real operation of a real client.
 
+use std::time::{Duration, Instant};
+
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use serde_json::Value;
+use reqwest::{Client, Method};
+use serde_json::{Value, json};
 
 use crate::lab::{Kind, lab};
 use crate::support::{Run, finish, tool};
@@ -183,4 +186,90 @@ fn an_issuer_signs_tokens_with_a_key_that_it_publishes() {
 fn part(encoded: &str) -> Value {
     let bytes = BASE64_URL_SAFE_NO_PAD.decode(encoded).expect("base64url");
     serde_json::from_slice(&bytes).expect("JSON")
+}
+
+/// One of Kafka's own client programs.
+fn kafka(class: &str, arguments: &[&str]) -> Run {
+    let mut command = lab().ground().door().visitor("java");
+    command.args(["-Xmx64m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]);
+    command.arg("-cp").arg(format!("{}/*", tool("kafka").display()));
+    command.arg(format!("org.apache.kafka.tools.{class}"));
+    command
+        .arg("--bootstrap-server")
+        .arg(&lab().server(Kind::Kafka).address);
+    finish(command.args(arguments))
+}
+
+#[test]
+fn kafka_keeps_records_in_their_order_and_knows_no_other_topic() {
+    let create = ["--create", "--topic", "smoke", "--partitions", "1"];
+    let run = kafka("TopicCommand", &create);
+    assert_eq!(run.stdout, "Created topic smoke.\n", "{}", run.transcript());
+    let produce = ["--topic", "smoke", "--max-messages", "3", "--value-prefix", "7"];
+    let run = kafka("VerifiableProducer", &produce);
+    assert_eq!(run.code, 0, "{}", run.transcript());
+    let consume = [
+        "--topic",
+        "smoke",
+        "--from-beginning",
+        "--max-messages",
+        "3",
+        "--timeout-ms",
+        "30000",
+    ];
+    let run = kafka("consumer.ConsoleConsumer", &consume);
+    assert_eq!(run.stdout, "7.0\n7.1\n7.2\n", "{}", run.transcript());
+    let run = kafka("TopicCommand", &["--describe", "--topic", "nothing"]);
+    assert!(run.code != 0, "{}", run.transcript());
+}
+
+/// One request to a server of the lab's: its status, and its body as JSON where it is.
+fn ask(method: Method, url: &str, kind: &str, body: &str) -> (u16, Value) {
+    let (url, kind, body) = (url.to_owned(), kind.to_owned(), body.to_owned());
+    lab().wire().run(async move {
+        let client = Client::builder().no_proxy().build().expect("a client");
+        let request = client.request(method, &url).header("content-type", kind).body(body);
+        let answer = request.send().await.unwrap_or_else(|e| panic!("{url}: {e}"));
+        let status = answer.status().as_u16();
+        let text = answer.text().await.expect("a body");
+        (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
+    })
+}
+
+const JSON: &str = "application/json";
+
+#[test]
+fn jaeger_shows_a_span_that_came_by_otlp() {
+    let url = &lab().server(Kind::Traces).address;
+    let trace = "5b8efff798038103d269b633813fc60c";
+    let span = json!({
+        "traceId": trace, "spanId": "eee19b7ec3c1b174", "name": "buy", "kind": 2,
+        "startTimeUnixNano": "1700000000000000000", "endTimeUnixNano": "1700000000250000000",
+    });
+    let spans = json!({"resourceSpans": [{
+        "resource": {"attributes": [{"key": "service.name", "value": {"stringValue": "smoke"}}]},
+        "scopeSpans": [{"spans": [span]}],
+    }]});
+    let (status, answer) = ask(
+        Method::POST,
+        "http://127.0.0.1:4318/v1/traces",
+        JSON,
+        &spans.to_string(),
+    );
+    assert_eq!(status, 200, "{answer}");
+    // The collector takes a span in before it stores it.
+    let began = Instant::now();
+    let found = loop {
+        let (status, found) = ask(Method::GET, &format!("{url}/api/traces/{trace}"), JSON, "");
+        if status == 200 {
+            break found;
+        }
+        assert!(began.elapsed() < Duration::from_secs(30), "{status}: {found}");
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    let span = &found["data"][0]["spans"][0];
+    assert_eq!(
+        (&span["operationName"], &span["duration"]),
+        (&json!("buy"), &json!(250_000))
+    );
 }

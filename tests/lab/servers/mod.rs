@@ -2,9 +2,11 @@
 //! their own: keys, topics, databases, indices.
 
 mod identity;
+mod kafka;
 mod postgres;
 mod redis;
 mod registry;
+mod traces;
 
 use super::ground::Ground;
 use super::part::Part;
@@ -23,6 +25,10 @@ pub(crate) enum Kind {
     Registry,
     /// An issuer of `OpenID Connect` tokens.
     Identity,
+    /// One Kafka broker, which is its own controller.
+    Kafka,
+    /// Jaeger: takes traces by OTLP, answers queries.
+    Traces,
 }
 
 /// A server that answers.
@@ -35,12 +41,14 @@ pub(crate) struct Server {
 
 impl Kind {
     /// Every server there is.
-    pub(crate) const ALL: [Self; 5] = [
+    pub(crate) const ALL: [Self; 7] = [
         Self::Redis,
         Self::RedisCluster,
         Self::Postgres,
         Self::Registry,
         Self::Identity,
+        Self::Kafka,
+        Self::Traces,
     ];
 
     /// Starts it.
@@ -51,6 +59,8 @@ impl Kind {
             Self::Postgres => postgres::start(ground, wire),
             Self::Registry => registry::start(ground, wire),
             Self::Identity => identity::start(ground, wire),
+            Self::Kafka => kafka::start(ground, wire),
+            Self::Traces => traces::start(ground, wire),
         }
     }
 }
