@@ -65,4 +65,6 @@ pub struct Reading {
     pub stable: Counts,
     /// The version that is tried.
     pub canary: Counts,
+    /// Whether how long requests took since the last reading says something of who answered them.
+    pub latencies: bool,
 }

@@ -109,6 +109,7 @@ impl<R: Router, M: Meter> Driver<'_, R, M> {
                 weight,
                 stable: reading.stable,
                 canary: reading.canary,
+                latencies: reading.latencies,
             },
             Err(failure) => Input::Blind {
                 at,

@@ -65,6 +65,8 @@ pub struct Increment {
     pub stable: Counts,
     /// Of the canary.
     pub canary: Counts,
+    /// Whether how long requests took says something of who answered them.
+    pub latencies: bool,
 }
 
 /// Evidence as it stands: the natural logarithm of each test's value.
@@ -161,7 +163,7 @@ impl Judge {
             for (sum, r) in self.errors.iter_mut().zip(WORSE) {
                 *sum += gain(r * s.tolerance, s.tolerance, s.slack, [canary, stable], [bad, good]);
             }
-            for (edge, sums) in self.latency.iter_mut().enumerate() {
+            for (edge, sums) in self.latency.iter_mut().enumerate().filter(|_| new.latencies) {
                 let slow = [number(new.canary.slower[edge]), number(new.stable.slower[edge])];
                 for (sum, r) in sums.iter_mut().zip(SLOWER) {
                     let (r0, slack) = (s.latency_tolerance, s.latency_slack);
@@ -424,6 +426,7 @@ mod tests {
             judge.observe(
                 weight(100),
                 &Increment {
+                    latencies: true,
                     canary: counts(2, 1),
                     stable: counts(18, 0),
                 },
@@ -434,6 +437,7 @@ mod tests {
         let evidence = judge.observe(
             weight(100),
             &Increment {
+                latencies: true,
                 canary: counts(20_000, 2),
                 stable: counts(180_000, 0),
             },
@@ -452,10 +456,12 @@ mod tests {
         let mut judge = judge();
         let (bad, even) = (
             Increment {
+                latencies: true,
                 canary: slow(60),
                 stable: slow(2),
             },
             Increment {
+                latencies: true,
                 canary: slow(2),
                 stable: slow(2),
             },
@@ -469,6 +475,7 @@ mod tests {
         let evidence = judge.observe(
             weight(500),
             &Increment {
+                latencies: true,
                 canary: slow(60),
                 stable: slow(58),
             },
@@ -482,12 +489,14 @@ mod tests {
         let needed = judge.needed(weight(10)).unwrap();
         assert!((110..=130).contains(&needed), "{needed}");
         let first = Increment {
+            latencies: true,
             canary: counts(needed - 1, 0),
             stable: counts(0, 0),
         };
         assert!(judge.observe(weight(10), &first).safe < judge.threshold());
         assert_eq!(judge.needed(weight(10)), Some(1));
         let last = Increment {
+            latencies: true,
             canary: counts(1, 0),
             stable: counts(0, 0),
         };
@@ -497,6 +506,7 @@ mod tests {
         judge.observe(
             weight(10),
             &Increment {
+                latencies: true,
                 canary: counts(100, 40),
                 stable: counts(900, 0),
             },
@@ -512,6 +522,7 @@ mod tests {
         };
         let mut judge = judge();
         let new = Increment {
+            latencies: true,
             canary: hangs,
             stable: counts(9_000, 0),
         };
@@ -521,6 +532,7 @@ mod tests {
                 .observe(
                     weight(100),
                     &Increment {
+                        latencies: true,
                         canary: counts(700, 0),
                         ..new
                     }
@@ -534,6 +546,7 @@ mod tests {
     fn a_common_storm_is_not_the_canarys_fault_and_no_proof_against_it_is_lost() {
         let mut judge = judge();
         let storm = Increment {
+            latencies: true,
             canary: counts(500, 150),
             stable: counts(500, 152),
         };
@@ -551,6 +564,7 @@ mod tests {
         let evidence = judge.observe(
             Weight::ALL,
             &Increment {
+                latencies: true,
                 canary: counts(40, 20),
                 stable: counts(0, 0),
             },
@@ -563,6 +577,7 @@ mod tests {
         let evidence = judge.observe(
             Weight::ALL,
             &Increment {
+                latencies: true,
                 canary: counts(400, 10),
                 stable: counts(0, 0),
             },
@@ -575,12 +590,14 @@ mod tests {
         let after = |stable: Counts, failed: u64| {
             let mut judge = judge();
             let compared = Increment {
+                latencies: true,
                 canary: counts(2_000, 160),
                 stable,
             };
             judge.observe(weight(500), &compared);
             judge.next_step();
             let alone = Increment {
+                latencies: true,
                 canary: counts(2_000, failed),
                 stable: counts(0, 0),
             };
@@ -618,6 +635,7 @@ mod tests {
         ] {
             let mut judge = judge();
             let new = Increment {
+                latencies: true,
                 canary: counts(canary, 0),
                 stable: counts(stable, 0),
             };
@@ -631,7 +649,7 @@ mod tests {
         fn evidence_is_always_a_number(steps in prop::collection::vec((0u16..=1000, 0u64..5_000, 0u64..5_000, 0u64..5_000, 0u64..5_000), 1..30)) {
             let mut judge = judge();
             for (per_mille, s, c, sf, cf) in steps {
-                let new = Increment { stable: counts(s, sf.min(s)), canary: counts(c, cf.min(c)) };
+                let new = Increment { latencies: s % 2 == 0, stable: counts(s, sf.min(s)), canary: counts(c, cf.min(c)) };
                 let e = judge.observe(weight(per_mille), &new);
                 for value in [e.harm, e.errors, e.latency, e.alone, e.safe, e.split] {
                     prop_assert!(value.is_finite(), "{e:?}");

@@ -32,6 +32,9 @@ pub enum Input {
         stable: Counts,
         /// Since the release began.
         canary: Counts,
+        /// Whether how long requests took since the last look says something of who answered them.
+        #[serde(default = "usual")]
+        latencies: bool,
     },
     /// The weight in force, and no counters: evidence stands still.
     Blind {
@@ -118,6 +121,8 @@ pub enum Reason {
     Doubt,
     /// There are no counters.
     Blind,
+    /// How long requests took could not be judged for long enough.
+    Blurred,
     /// The step is shown to be safe.
     Safe,
     /// The canary is worse.
@@ -173,6 +178,9 @@ enum State {
     /// The step's weight is in force since then; counted up to here.
     Holding {
         since: u64,
+        /// The last look, and how much of the time before it says nothing of latencies.
+        looked: u64,
+        blurred: u64,
         counted: Option<(Counts, Counts)>,
     },
     /// The weight 0 is asked for since this time, and was written last at that one; then the release ends so. Before the first
@@ -263,9 +271,7 @@ impl Machine {
             {
                 self.conflict()
             }
-            (State::Holding { since, counted }, Input::Counters { at, .. } | Input::Blind { at, .. }) => {
-                self.holding(since, *at, counted, counters(input))
-            }
+            (State::Holding { .. }, Input::Counters { .. } | Input::Blind { .. }) => self.holding(input),
         }
     }
 
@@ -296,6 +302,8 @@ impl Machine {
             self.judged = weight;
             self.state = State::Holding {
                 since: at,
+                looked: at,
+                blurred: 0,
                 counted: now,
             };
             (Reason::Settled, Vec::new())
@@ -308,37 +316,56 @@ impl Machine {
         }
     }
 
-    fn holding(
-        &mut self,
-        since: u64,
-        at: u64,
-        counted: Option<(Counts, Counts)>,
-        now: Option<(Counts, Counts)>,
-    ) -> (Reason, Vec<Effect>) {
+    fn holding(&mut self, input: &Input) -> (Reason, Vec<Effect>) {
+        let State::Holding {
+            since,
+            looked,
+            blurred,
+            counted,
+        } = self.state
+        else {
+            return (Reason::Over, Vec::new());
+        };
+        let at = input.at();
         let watched = at.saturating_sub(since);
-        let Some(now) = now else {
+        let Input::Counters {
+            stable,
+            canary,
+            latencies,
+            ..
+        } = input
+        else {
             return if watched > self.plan.patience {
                 self.go_back(at, Reason::Patience, Outcome::CouldNotTell)
             } else {
                 (Reason::Blind, Vec::new())
             };
         };
+        let blurred = if *latencies {
+            blurred
+        } else {
+            blurred + at.saturating_sub(looked)
+        };
         self.state = State::Holding {
             since,
-            counted: Some(now),
+            looked: at,
+            blurred,
+            counted: Some((*stable, *canary)),
         };
         let Some(before) = counted else {
             return (Reason::Settled, Vec::new());
         };
         let new = Increment {
-            stable: now.0.since(&before.0),
-            canary: now.1.since(&before.1),
+            stable: stable.since(&before.0),
+            canary: canary.since(&before.1),
+            latencies: *latencies,
         };
         let evidence = self.judge.observe(self.asked, &new);
-        self.verdict(at, watched, &evidence)
+        self.verdict(at, watched, watched.saturating_sub(blurred), &evidence)
     }
 
-    fn verdict(&mut self, at: u64, watched: u64, evidence: &Evidence) -> (Reason, Vec<Effect>) {
+    /// `watched` so long, and of that so long with latencies that say something, both in milliseconds.
+    fn verdict(&mut self, at: u64, watched: u64, clear: u64, evidence: &Evidence) -> (Reason, Vec<Effect>) {
         let threshold = self.judge.threshold();
         if evidence.harm >= threshold {
             return self.go_back(at, Reason::Harm, Outcome::RolledBack);
@@ -347,7 +374,7 @@ impl Machine {
             return self.go_back(at, Reason::Split, Outcome::CouldNotTell);
         }
         let doubt = evidence.harm >= threshold / 2.0;
-        if watched >= self.plan.hold && evidence.safe >= threshold && !doubt {
+        if clear >= self.plan.hold && evidence.safe >= threshold && !doubt {
             if self.step + 1 < self.plan.steps.len() {
                 return self.enter(at, self.step + 1, Reason::Safe);
             }
@@ -360,6 +387,8 @@ impl Machine {
         (
             if watched < self.plan.hold {
                 Reason::Holding
+            } else if clear < self.plan.hold {
+                Reason::Blurred
             } else if doubt {
                 Reason::Doubt
             } else {
@@ -460,6 +489,11 @@ impl Input {
     }
 }
 
+/// What a journal says that does not say it.
+const fn usual() -> bool {
+    true
+}
+
 fn counters(input: &Input) -> Option<(Counts, Counts)> {
     match input {
         Input::Counters { stable, canary, .. } => Some((*stable, *canary)),
@@ -502,6 +536,7 @@ mod tests {
         stable: Counts,
         canary: Counts,
         share: u64,
+        latencies: bool,
         decisions: Vec<Decision>,
     }
 
@@ -515,6 +550,7 @@ mod tests {
                 stable,
                 canary,
                 share,
+                latencies: true,
                 decisions: Vec::new(),
             }
         }
@@ -550,6 +586,7 @@ mod tests {
                 weight: self.weight,
                 stable: self.stable,
                 canary: self.canary,
+                latencies: self.latencies,
             }
         }
 
@@ -759,6 +796,30 @@ mod tests {
     }
 
     #[test]
+    fn where_latencies_say_nothing_no_step_ends_and_failures_still_count() {
+        let mut world = World::new(0);
+        world.latencies = false;
+        let end = (0..200).find_map(|_| {
+            // All the canary's answers are slow: nobody knows why.
+            world.canary.slower = [world.canary.requests; crate::canary::EDGES.len()];
+            world.tick()
+        });
+        assert_eq!((end, world.machine.step), (Some(Outcome::CouldNotTell), 0));
+        assert!(world.reasons().contains(&&Reason::Blurred), "{:?}", world.reasons());
+        let mut world = World::new(0);
+        for tick in 0..60 {
+            world.latencies = tick % 2 == 0;
+            world.tick();
+        }
+        // Half of the time counts: each hold takes twice as long.
+        let entered = world.decisions.iter().filter(|d| d.reason == Reason::Safe).count();
+        assert_eq!((entered, world.machine.step), (2, 2));
+        let mut world = World::new(30);
+        world.latencies = false;
+        assert_eq!(world.run(), Outcome::RolledBack);
+    }
+
+    #[test]
     fn a_restarted_counter_begins_at_zero() {
         assert_eq!(counts(5, 1).since(&counts(100, 3)), counts(5, 1));
         assert_eq!(counts(105, 4).since(&counts(100, 3)), counts(5, 1));
@@ -784,7 +845,7 @@ mod tests {
                     0 => Input::Stop { at: world.at, by: Stopper::Terminate },
                     1 => Input::Lost { at: world.at, weight: obey.then_some(read), why: "refused".into() },
                     2 => Input::Blind { at: world.at, weight: read, why: "refused".into() },
-                    _ => Input::Counters { at: world.at, weight: read, stable: world.stable, canary: world.canary },
+                    _ => Input::Counters { at: world.at, weight: read, stable: world.stable, canary: world.canary, latencies: obey },
                 };
                 let known = kind > 1 || (kind == 1 && obey);
                 let end = world.tell(&input);

@@ -136,6 +136,7 @@ mod tests {
                 weight,
                 stable,
                 canary,
+                latencies: true,
             };
             let decision = machine.step(&input);
             journal.add(&input, &decision).unwrap();

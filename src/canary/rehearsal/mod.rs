@@ -5,6 +5,7 @@
 
 mod backend;
 pub mod build;
+mod busy;
 mod fault;
 mod load;
 mod proxy;
@@ -24,6 +25,7 @@ use crate::failure::{Failure, Kind};
 use crate::process::Interrupt;
 use crate::process::service::{Service, ServiceRequest};
 use backend::Backend;
+use busy::Busy;
 use fault::Layer;
 use load::{Load, Plan};
 use proxy::Proxy;
@@ -158,6 +160,7 @@ impl World {
         Gauge {
             split: Arc::clone(&self.split),
             start: self.start,
+            busy: Arc::default(),
         }
     }
 
@@ -238,6 +241,7 @@ impl Router for Switch {
 pub struct Gauge {
     split: Arc<Split>,
     start: Instant,
+    busy: Arc<Mutex<Busy>>,
 }
 
 impl Gauge {
@@ -254,6 +258,7 @@ impl Meter for Gauge {
             at: at.saturating_duration_since(self.start),
             stable,
             canary,
+            latencies: !self.busy.lock().unwrap_or_else(PoisonError::into_inner).look(at),
         })
     }
 }

@@ -155,6 +155,7 @@ pub(super) fn decided(decision: &Decision) -> String {
         Reason::Unproven => "waits for proof",
         Reason::Doubt => "waits: the canary may be worse",
         Reason::Blind => "no counters: waits",
+        Reason::Blurred => "this machine is too busy to judge latencies: waits",
         Reason::Safe => "shown to be safe",
         Reason::Harm => "the canary is worse",
         Reason::Split => "requests are not split as asked",
