@@ -94,11 +94,11 @@ func TestReadinessFollowsADependencyAndLivenessDoesNot(t *testing.T) {
 		}}
 		h := New(config, []Check{check}, func(ready bool) { changes = append(changes, ready) })
 		ctx, cancel := context.WithCancel(t.Context())
-		go h.Run(ctx)
 		h.Started()
 		if code, status := get(t, h, "/readyz"); code != 503 || status.Cause != "db is unknown" {
 			t.Errorf("before the first check: %d %+v", code, status)
 		}
+		go h.Run(ctx)
 		after := func(seconds float64, want int) {
 			t.Helper()
 			time.Sleep(time.Duration(seconds * float64(time.Second)))
