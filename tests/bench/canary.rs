@@ -84,6 +84,7 @@ fn rehearse(plan: &Plan, world: World, seed: u64) -> (Outcome, u64, u64) {
             weight,
             stable,
             canary,
+            latencies: true,
         };
         let Decision { effects, .. } = machine.step(&input);
         for effect in effects {

@@ -14,6 +14,8 @@ mod pki;
 mod prometheus;
 mod servers;
 #[cfg(test)]
+mod stories;
+#[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod tests_traffic;

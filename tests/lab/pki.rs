@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use jiff::{SignedDuration, Timestamp};
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
-    SanType,
+    SanType, date_time_ymd,
 };
 
 /// The authority and its directory.
@@ -51,15 +52,19 @@ impl Pki {
 
     /// `NAME.crt` and `NAME.key` of a server at these addresses and names.
     pub(crate) fn server(&self, name: &str, addresses: &[&str], names: &[&str]) {
-        let mut params = params(name, "lab");
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-        let addresses = addresses
-            .iter()
-            .map(|address| SanType::IpAddress(address.parse().expect("an address")));
-        let names = names
-            .iter()
-            .map(|name| SanType::DnsName((*name).try_into().expect("a name")));
-        params.subject_alt_names = addresses.chain(names).collect();
+        self.sign(name, &server_params(name, addresses, names));
+    }
+
+    /// The same on another clock: its certificate is valid from and until so many days from today, which may be past.
+    pub(crate) fn server_between(&self, name: &str, addresses: &[&str], (from, until): (i64, i64)) {
+        let day = |days: i64| {
+            let then = Timestamp::now() + SignedDuration::from_hours(24 * days);
+            let part = |form: &str| then.strftime(form).to_string().parse::<u8>().expect("a number");
+            let year = then.strftime("%Y").to_string().parse().expect("a year");
+            date_time_ymd(year, part("%m"), part("%d"))
+        };
+        let mut params = server_params(name, addresses, &[]);
+        (params.not_before, params.not_after) = (day(from), day(until));
         self.sign(name, &params);
     }
 
@@ -98,6 +103,19 @@ impl Pki {
             read(&self.path(&format!("{name}.key"))),
         )
     }
+}
+
+fn server_params(name: &str, addresses: &[&str], names: &[&str]) -> CertificateParams {
+    let mut params = params(name, "lab");
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    let addresses = addresses
+        .iter()
+        .map(|address| SanType::IpAddress(address.parse().expect("an address")));
+    let names = names
+        .iter()
+        .map(|name| SanType::DnsName((*name).try_into().expect("a name")));
+    params.subject_alt_names = addresses.chain(names).collect();
+    params
 }
 
 fn params(user: &str, group: &str) -> CertificateParams {

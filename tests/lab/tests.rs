@@ -5,9 +5,12 @@ use std::net::TcpStream;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::part::memory;
+use super::pki::Pki;
+use super::wire::Api;
 use super::{Ground, Kind, Lab, Link, Part, Program, User, Wire, lab, small_disk};
 use crate::support::tool;
 
@@ -210,6 +213,45 @@ fn a_cluster_survives_the_death_of_its_store() {
         api.get("/api/v1/namespaces/default/configmaps/kept").ok()["data"],
         map["data"]
     );
+}
+
+#[test]
+fn a_certificate_of_another_time_is_refused() {
+    let ground = Ground::new().expect("a ground");
+    let wire = Wire::new(ground.door());
+    let pki = Pki::new(ground.directory("pki"));
+    pki.user("client", "client", "lab");
+    for (name, between, refused) in [
+        ("expired", (-9, -2), Some("expired")),
+        ("current", (-2, 2), None),
+        ("to-come", (2, 9), Some("not valid yet")),
+    ] {
+        pki.server_between(name, &["127.0.0.1"], between);
+        let (door, program, data) = (ground.door(), tool("etcd"), ground.directory(name));
+        let [certificate, key] = ["crt", "key"].map(|ending| pki.path(&format!("{name}.{ending}")));
+        let recipe = move || {
+            let mut command = door.command(&program);
+            command.arg("--data-dir").arg(&data).arg("--log-level=error");
+            command.args(["--listen-client-urls", "https://127.0.0.1:2379"]);
+            command.args(["--advertise-client-urls", "https://127.0.0.1:2379"]);
+            command.arg("--cert-file").arg(&certificate).arg("--key-file").arg(&key);
+            command
+        };
+        let api = Api::new(&wire, "https://127.0.0.1:2379", pki.authority(), pki.identity("client"));
+        let said = move || api.ask(Method::GET, "/health", "", None);
+        let ask = said.clone();
+        let ready = move || match said() {
+            Err(why) if why.contains("certificate") => Ok(()),
+            answer => answer.map(drop),
+        };
+        let part = Part::start(&ground, name, recipe, ready).expect("a part");
+        match (ask(), refused) {
+            (Ok(answer), None) => assert_eq!(answer.status, 200),
+            (Err(why), Some(word)) => assert!(why.contains(word), "{why}"),
+            (answer, _) => panic!("{name}: {answer:?}"),
+        }
+        part.kill();
+    }
 }
 
 #[test]

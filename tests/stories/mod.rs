@@ -2,8 +2,6 @@
 
 mod generated;
 mod install;
-mod mesh;
-mod servers;
 mod service;
 mod tools;
 mod tour;

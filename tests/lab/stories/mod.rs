@@ -1,0 +1,4 @@
+//! What msctl makes and what the lab's servers do, on all of it together.
+
+mod mesh;
+mod servers;
