@@ -175,24 +175,30 @@ enum State {
         since: u64,
         before: Weight,
     },
-    /// The step's weight is in force since then; counted up to here.
-    Holding {
-        since: u64,
-        /// The last look, and how much of the time before it says nothing of latencies.
-        looked: u64,
-        blurred: u64,
-        counted: Option<(Counts, Counts)>,
-    },
-    /// The weight 0 is asked for since this time, and was written last at that one; then the release ends so. Before the first
-    /// weight was written there is nothing to take back: it is read and not written.
-    Returning {
-        since: u64,
-        last: Option<u64>,
-        outcome: Outcome,
-        /// Whether there is time to wait for it; there is none when somebody asked again.
-        patient: bool,
-    },
+    Holding(Holding),
+    Returning(Returning),
     Over,
+}
+
+/// The step's weight is in force since then; counted up to here.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Holding {
+    since: u64,
+    /// The last look, and how much of the time before it says nothing of latencies.
+    looked: u64,
+    blurred: u64,
+    counted: Option<(Counts, Counts)>,
+}
+
+/// The weight 0 is asked for since this time, and was written last at that one; then the release ends so. Before the first
+/// weight was written there is nothing to take back: it is read and not written.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Returning {
+    since: u64,
+    last: Option<u64>,
+    outcome: Outcome,
+    /// Whether there is time to wait for it; there is none when somebody asked again.
+    patient: bool,
 }
 
 /// The machine of one release.
@@ -246,7 +252,7 @@ impl Machine {
     fn transition(&mut self, input: &Input) -> (Reason, Vec<Effect>) {
         match (self.state.clone(), input) {
             (State::Over, _) => (Reason::Over, Vec::new()),
-            (State::Returning { .. }, _) => self.returning(input),
+            (State::Returning(state), _) => self.returning(state, input),
             (_, Input::Stop { at, by }) => {
                 let outcome = match by {
                     Stopper::Interrupt => Outcome::Interrupted,
@@ -266,12 +272,12 @@ impl Machine {
                 State::Settling { since, before },
                 Input::Counters { at, weight, .. } | Input::Blind { at, weight, .. },
             ) => self.settling(since, before, *at, *weight, counters(input)),
-            (State::Holding { .. }, Input::Counters { weight, .. } | Input::Blind { weight, .. })
+            (State::Holding(_), Input::Counters { weight, .. } | Input::Blind { weight, .. })
                 if *weight != self.asked =>
             {
                 self.conflict()
             }
-            (State::Holding { .. }, Input::Counters { .. } | Input::Blind { .. }) => self.holding(input),
+            (State::Holding(state), Input::Counters { .. } | Input::Blind { .. }) => self.holding(&state, input),
         }
     }
 
@@ -300,12 +306,12 @@ impl Machine {
         if weight == self.asked {
             self.judge.next_step();
             self.judged = weight;
-            self.state = State::Holding {
+            self.state = State::Holding(Holding {
                 since: at,
                 looked: at,
                 blurred: 0,
                 counted: now,
-            };
+            });
             (Reason::Settled, Vec::new())
         } else if weight != before {
             self.conflict()
@@ -316,18 +322,9 @@ impl Machine {
         }
     }
 
-    fn holding(&mut self, input: &Input) -> (Reason, Vec<Effect>) {
-        let State::Holding {
-            since,
-            looked,
-            blurred,
-            counted,
-        } = self.state
-        else {
-            return (Reason::Over, Vec::new());
-        };
+    fn holding(&mut self, state: &Holding, input: &Input) -> (Reason, Vec<Effect>) {
         let at = input.at();
-        let watched = at.saturating_sub(since);
+        let watched = at.saturating_sub(state.since);
         let Input::Counters {
             stable,
             canary,
@@ -341,18 +338,15 @@ impl Machine {
                 (Reason::Blind, Vec::new())
             };
         };
-        let blurred = if *latencies {
-            blurred
-        } else {
-            blurred + at.saturating_sub(looked)
-        };
-        self.state = State::Holding {
-            since,
+        let unclear = if *latencies { 0 } else { at.saturating_sub(state.looked) };
+        let blurred = state.blurred + unclear;
+        self.state = State::Holding(Holding {
             looked: at,
             blurred,
             counted: Some((*stable, *canary)),
-        };
-        let Some(before) = counted else {
+            ..*state
+        });
+        let Some(before) = state.counted else {
             return (Reason::Settled, Vec::new());
         };
         let new = Increment {
@@ -402,12 +396,12 @@ impl Machine {
     fn go_back(&mut self, at: u64, reason: Reason, outcome: Outcome) -> (Reason, Vec<Effect>) {
         let moved = self.state != State::New;
         self.asked = Weight::NONE;
-        self.state = State::Returning {
+        self.state = State::Returning(Returning {
             since: at,
             last: moved.then_some(at),
             outcome,
             patient: true,
-        };
+        });
         let effects = if moved {
             vec![Effect::Write(Weight::NONE)]
         } else {
@@ -416,37 +410,27 @@ impl Machine {
         (reason, effects)
     }
 
-    fn returning(&mut self, input: &Input) -> (Reason, Vec<Effect>) {
-        let State::Returning {
-            since,
-            last,
-            outcome,
-            patient,
-        } = self.state
-        else {
-            return (Reason::Over, Vec::new());
-        };
+    fn returning(&mut self, state: Returning, input: &Input) -> (Reason, Vec<Effect>) {
         let at = input.at();
-        let state = |last, patient| State::Returning {
-            since,
-            last,
-            outcome,
-            patient,
-        };
         let zero = || vec![Effect::Write(Weight::NONE)];
         if matches!(input, Input::Stop { .. }) {
             // Asked again: the restoring write once more, and one look at what it did.
-            self.state = state(last.map(|_| at), false);
+            let last = state.last.map(|_| at);
+            self.state = State::Returning(Returning {
+                last,
+                patient: false,
+                ..state
+            });
             return (Reason::Stopped, last.map_or_else(Vec::new, |_| zero()));
         }
         if input.weight() == Some(Weight::NONE) {
             self.state = State::Over;
-            return (Reason::Returned, vec![Effect::End(outcome)]);
+            return (Reason::Returned, vec![Effect::End(state.outcome)]);
         }
-        let Some(last) = last else {
-            return self.not_ours(input, since);
+        let Some(last) = state.last else {
+            return self.not_ours(input, state.since);
         };
-        if !patient || at.saturating_sub(since) > self.plan.settle {
+        if !state.patient || at.saturating_sub(state.since) > self.plan.settle {
             self.state = State::Over;
             return (Reason::NotInForce, vec![Effect::End(Outcome::Stuck)]);
         }
@@ -454,7 +438,10 @@ impl Machine {
         if at.saturating_sub(last) < REWRITE {
             return (Reason::Returning, Vec::new());
         }
-        self.state = state(Some(at), patient);
+        self.state = State::Returning(Returning {
+            last: Some(at),
+            ..state
+        });
         (Reason::Returning, zero())
     }
 
@@ -876,7 +863,7 @@ mod tests {
                     return Ok(());
                 }
             }
-            if matches!(world.machine.state, State::Returning { .. }) {
+            if matches!(world.machine.state, State::Returning(_)) {
                 return Ok(());
             }
             world.tell(&Input::Stop { at: world.at, by: Stopper::Interrupt });

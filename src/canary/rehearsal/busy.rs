@@ -19,7 +19,7 @@ struct Spent {
 }
 
 /// The last looks at the processors.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Busy(VecDeque<(Instant, Spent)>);
 
 impl Busy {

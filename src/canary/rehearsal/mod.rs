@@ -160,7 +160,7 @@ impl World {
         Gauge {
             split: Arc::clone(&self.split),
             start: self.start,
-            busy: Arc::default(),
+            busy: Busy::default(),
         }
     }
 
@@ -241,7 +241,7 @@ impl Router for Switch {
 pub struct Gauge {
     split: Arc<Split>,
     start: Instant,
-    busy: Arc<Mutex<Busy>>,
+    busy: Busy,
 }
 
 impl Gauge {
@@ -258,7 +258,7 @@ impl Meter for Gauge {
             at: at.saturating_duration_since(self.start),
             stable,
             canary,
-            latencies: !self.busy.lock().unwrap_or_else(PoisonError::into_inner).look(at),
+            latencies: !self.busy.look(at),
         })
     }
 }
