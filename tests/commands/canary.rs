@@ -1,13 +1,12 @@
 //! `msctl canary rehearse` and `explain`, over the backends inside the program.
 
 use std::io::BufRead;
-use std::process::Stdio;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use crate::support::{Run, Sandbox, program};
+use crate::support::{Run, Sandbox, finish, program};
 
 /// Two steps that take a second, at 50 times the speed of the clock.
 const QUICK: [&str; 10] = [
@@ -304,15 +303,5 @@ fn quick_programs(sandbox: &Sandbox, stable: &str, canary: &str) -> Run {
         "canary", "rehearse", "--rate", "4", "--fast", "--steps", "25", "--hold", "5s",
     ];
     let mut command = sandbox.command("", program(), arguments);
-    let output = command
-        .args(["--stable", stable, "--canary", canary])
-        .stdin(Stdio::null())
-        .output()
-        .expect("msctl runs");
-    Run {
-        command: "msctl canary rehearse".into(),
-        code: output.status.code().unwrap_or(-1),
-        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-    }
+    finish(command.args(["--stable", stable, "--canary", canary]))
 }

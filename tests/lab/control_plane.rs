@@ -209,12 +209,7 @@ fn api_server(ground: &Ground, wire: &Wire, pki: &Arc<Pki>, audit: &Path) -> Res
         format!("--audit-log-path={}", audit.display()),
         "--audit-log-mode=blocking".into(),
     ];
-    let (door, program) = (ground.door(), tool("kube-apiserver"));
-    let recipe = move || {
-        let mut command = door.command(&program);
-        command.args(&arguments);
-        command
-    };
+    let recipe = ground.door().recipe(tool("kube-apiserver"), arguments.into());
     let admin = Api::new(wire, API, pki.authority(), pki.identity("admin"));
     Part::start(ground, "kube-apiserver", recipe, move || admin.is_ready())
 }
@@ -254,12 +249,7 @@ fn controller(
         pki.path("apiserver.key").display()
     ));
     arguments.extend_from_slice(more);
-    let (door, program) = (ground.door(), tool(name));
-    let recipe = move || {
-        let mut command = door.command(&program);
-        command.args(&arguments);
-        command
-    };
+    let recipe = ground.door().recipe(tool(name), arguments);
     let server = format!("https://127.0.0.1:{port}");
     let health = Api::new(wire, &server, pki.authority(), pki.identity("admin"));
     Part::start(ground, name, recipe, move || health.is_healthy())

@@ -113,6 +113,15 @@ impl Door {
         self.enter(&["--net", "--pid", "--mount"], program)
     }
 
+    /// The same with these arguments, as often as it is asked for.
+    pub(crate) fn recipe(self, program: PathBuf, arguments: Vec<String>) -> impl Fn() -> Command + Send + Sync {
+        move || {
+            let mut command = self.command(&program);
+            command.args(&arguments);
+            command
+        }
+    }
+
     /// What runs a program of the tester's beside the lab: it sees the lab's network, and nothing else of it.
     pub(crate) fn visitor(self, program: impl AsRef<OsStr>) -> Command {
         self.enter(&["--net"], program)

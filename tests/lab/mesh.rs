@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::control_plane::{ControlPlane, User};
 use super::ground::Ground;
 use super::part::Part;
-use super::wire::{Api, Wire};
+use super::wire::{Api, Wire, text};
 use crate::support::{run, tool};
 
 /// How long istiod waits for more changes before it pushes one. Its default is 100 ms.
@@ -304,8 +304,4 @@ fn bootstrap(name: &str, namespace: &str, address: &str, admin: u16) -> Value {
 
 fn socket(address: &str, port: u16) -> Value {
     json!({"socket_address": {"address": address, "port_value": port}})
-}
-
-fn text(value: &Value) -> String {
-    value.as_str().unwrap_or_default().to_owned()
 }

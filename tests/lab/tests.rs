@@ -12,7 +12,7 @@ use super::part::memory;
 use super::pki::Pki;
 use super::wire::Api;
 use super::{Ground, Kind, Lab, Link, Part, Program, User, Wire, lab, small_disk};
-use crate::support::tool;
+use crate::support::{tool, until};
 
 /// A server of one file, which answers every connection with a line.
 const ECHO: &str = r#"
@@ -52,14 +52,6 @@ fn said(wire: &Wire, to: std::net::SocketAddr, within: Duration) -> Result<(Stri
             .map_err(|_| "no answer in time".to_owned())?;
         Ok((text.map_err(|e| e.to_string())?, began.elapsed()))
     })
-}
-
-fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let began = Instant::now();
-    while !holds() {
-        assert!(began.elapsed() < Duration::from_mins(2), "{what} did not come");
-        std::thread::sleep(Duration::from_millis(20));
-    }
 }
 
 fn is_alive(process: &str) -> bool {

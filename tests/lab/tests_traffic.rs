@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::load::{FASTEST, LONGEST, Load};
 use super::prometheus::{Prometheus, SCRAPE_INTERVAL};
 use super::{Ground, Part, Wire};
-use crate::support::tool;
+use crate::support::{tool, until};
 
 /// The Host that the proxy of these tests knows.
 const SHOP: &str = "shop.lab";
@@ -109,14 +109,6 @@ impl Backend {
 
     fn answered(&self, code: u16) -> usize {
         self.counter("http_server_requests_total{", &format!("code=\"{code}\""))
-    }
-}
-
-fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let began = Instant::now();
-    while !holds() {
-        assert!(began.elapsed() < Duration::from_mins(1), "{what} did not come");
-        std::thread::sleep(Duration::from_millis(20));
     }
 }
 

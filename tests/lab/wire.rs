@@ -63,6 +63,11 @@ impl Wire {
     }
 }
 
+/// A string of a JSON document; empty where there is none.
+pub(crate) fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}
+
 /// An error with its causes.
 pub(crate) fn said(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |e| e.source());

@@ -1,6 +1,6 @@
 //! Container logs in CRI's form, `TIME STREAM F LINE`: written as lines come, read as `/containerLogs` asks.
 
-use std::io::Write;
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -90,9 +90,9 @@ pub(super) async fn send(log: PathBuf, asked: Asked, to: Sender<Vec<u8>>) {
     let (mut seen, mut sent) = (0, 0);
     let mut first = true;
     loop {
-        let bytes = std::fs::read(&log).unwrap_or_default();
+        let bytes = after(&log, seen).unwrap_or_default();
         let end = bytes.iter().rposition(|b| *b == b'\n').map_or(0, |at| at + 1);
-        let text = String::from_utf8_lossy(&bytes[seen.min(end)..end]).into_owned();
+        let text = String::from_utf8_lossy(&bytes[..end]).into_owned();
         let lines: Vec<String> = text
             .split_inclusive('\n')
             .filter_map(|line| asked.shown(line).map(|parts| parts.concat()))
@@ -110,7 +110,7 @@ pub(super) async fn send(log: PathBuf, asked: Asked, to: Sender<Vec<u8>>) {
                 return;
             }
         }
-        (seen, first) = (end, false);
+        (seen, first) = (seen + end as u64, false);
         if !asked.follow {
             return;
         }
@@ -119,4 +119,12 @@ pub(super) async fn send(log: PathBuf, asked: Asked, to: Sender<Vec<u8>>) {
             () = tokio::time::sleep(Duration::from_millis(50)) => {}
         }
     }
+}
+
+/// What stands in a file from there on.
+fn after(log: &Path, seen: u64) -> std::io::Result<Vec<u8>> {
+    let (mut file, mut bytes) = (std::fs::File::open(log)?, Vec::new());
+    file.seek(SeekFrom::Start(seen))?;
+    file.read_to_end(&mut bytes)?;
+    Ok(bytes)
 }

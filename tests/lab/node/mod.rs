@@ -23,7 +23,7 @@ use serde_json::{Value, json};
 use self::keeper::Keeper;
 use super::ground::Door;
 use super::pki::Pki;
-use super::wire::{Api, Wire, said};
+use super::wire::{Api, Wire, said, text};
 
 /// The node's name.
 pub(crate) const NODE: &str = "lab-1";
@@ -232,8 +232,4 @@ fn time() -> String {
 /// With microseconds, as `metav1.MicroTime` has it.
 fn micro_time() -> String {
     Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string()
-}
-
-fn text(value: &Value) -> String {
-    value.as_str().unwrap_or_default().to_owned()
 }

@@ -1,12 +1,12 @@
 //! What msctl makes, on a real cluster and a real mesh: the lab.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde_json::{Value, json};
 
 use crate::lab::{Program, User, lab};
-use crate::support::{Run, Sandbox, finish, tool};
+use crate::support::{Run, Sandbox, finish, tool, until};
 
 /// A service made by `msctl new`, described for this namespace, with all that `msctl generate` makes of it.
 fn service(namespace: &str) -> Sandbox {
@@ -243,12 +243,4 @@ fn the_log_of_a_pod_is_read_through_the_api_server() {
     );
     api.delete(&format!("{pods}/talker")).ok();
     until("its end", || api.get(&format!("{pods}/talker")).status == 404);
-}
-
-fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let began = Instant::now();
-    while !holds() {
-        assert!(began.elapsed() < Duration::from_mins(2), "{what} did not come");
-        std::thread::sleep(Duration::from_millis(20));
-    }
 }
