@@ -120,7 +120,10 @@ impl Lab {
 
     /// One of the servers that services lean on.
     pub(crate) fn server(&self, kind: Kind) -> &Server {
-        let start = || kind.start(&self.ground, &self.wire);
+        let start = || {
+            let server = kind.start(&self.ground, &self.wire);
+            server.map_err(|why| format!("{}: {why}", kind.name()))
+        };
         started(self.servers[kind as usize].get_or_init(start))
     }
 

@@ -18,19 +18,20 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 
-use lab::{Lab, Part, User};
+use lab::{Kind, Lab, Part, Server, User};
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-        ["hold", state] => hold(Path::new(state)),
+        ["hold", state, servers @ ..] => hold(Path::new(state), servers),
         ["status", state] => status(Path::new(state)),
-        _ => panic!("lab hold|status STATE"),
+        _ => panic!("lab hold STATE [SERVER…] | lab status STATE"),
     }
 }
 
-/// Starts every part, writes down what there is, and stands until it is killed.
-fn hold(state: &Path) {
+/// Starts the cluster, the mesh and these servers, writes down what there is, and stands until it is killed.
+fn hold(state: &Path, servers: &[&str]) {
+    let wanted = kinds(servers);
     let lab = Lab::new().unwrap_or_else(|why| panic!("{why}"));
     let began = Instant::now();
     let plane = lab.control_plane();
@@ -40,6 +41,8 @@ fn hold(state: &Path) {
     lab.node();
     let mut parts: Vec<&Part> = plane.parts().to_vec();
     parts.push(&mesh.istiod);
+    let servers: Vec<(Kind, &Server)> = wanted.into_iter().map(|kind| (kind, lab.server(kind))).collect();
+    parts.extend(servers.iter().flat_map(|(_, server)| &server.parts));
     let parts = parts.iter().map(|part| {
         json!({"name": part.name(), "process": part.process(), "ready_ms": part.took().as_millis(), "log": part.log()})
     });
@@ -50,6 +53,7 @@ fn hold(state: &Path) {
         "control_plane_ms": of_plane.as_millis(),
         "mesh_ms": of_mesh.as_millis(),
         "parts": parts.collect::<Vec<_>>(),
+        "servers": servers.iter().map(|(kind, server)| json!([kind.name(), server.address])).collect::<Vec<_>>(),
     });
     let new = state.with_extension("new");
     std::fs::write(&new, told.to_string()).expect("the state");
@@ -57,6 +61,23 @@ fn hold(state: &Path) {
     loop {
         std::thread::park();
     }
+}
+
+/// The servers of these names; `all` is every one.
+fn kinds(names: &[&str]) -> Vec<Kind> {
+    let named = |name: &&str| {
+        let found = Kind::ALL
+            .into_iter()
+            .filter(|kind| *name == "all" || kind.name() == *name)
+            .collect::<Vec<_>>();
+        let known = Kind::ALL.map(Kind::name).join(", ");
+        assert!(
+            !found.is_empty(),
+            "there is no server `{name}` in the lab; there are {known}, and `all`"
+        );
+        found
+    };
+    names.iter().flat_map(named).collect()
 }
 
 /// Prints what stands and what it takes.
@@ -74,6 +95,10 @@ fn status(state: &Path) {
             lab::part::memory(process).map_or_else(|| "gone".to_owned(), |bytes| format!("{} MB", bytes / 1_000_000));
         let name = part["name"].as_str().unwrap_or_default();
         println!("{name:<26} {:>6} ms {memory:>9}", part["ready_ms"]);
+    }
+    for server in told["servers"].as_array().into_iter().flatten() {
+        let text = |n: usize| server[n].as_str().unwrap_or_default();
+        println!("{} is at {}", text(0), text(1));
     }
     println!("KUBECONFIG={}", told["kubeconfig"].as_str().unwrap_or_default());
 }

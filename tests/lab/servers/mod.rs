@@ -1,8 +1,11 @@
 //! The servers that services lean on, each started when the first test asks for it. Tests share them and keep apart by names of
 //! their own: keys, topics, databases, indices.
 
+mod consul;
+mod etcd;
 mod identity;
 mod kafka;
+mod nacos;
 mod postgres;
 mod redis;
 mod registry;
@@ -15,20 +18,26 @@ use super::wire::Wire;
 /// Which server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
+    /// One etcd member for services.
+    Etcd,
     /// One Redis.
     Redis,
     /// Three Redis nodes that share the slots.
     RedisCluster,
     /// `PostgreSQL`.
     Postgres,
-    /// An OCI registry.
-    Registry,
-    /// An issuer of `OpenID Connect` tokens.
-    Identity,
     /// One Kafka broker, which is its own controller.
     Kafka,
+    /// Consul: one agent in development mode.
+    Consul,
+    /// Nacos, as r-nacos speaks it.
+    Nacos,
     /// Jaeger: takes traces by OTLP, answers queries.
     Traces,
+    /// An issuer of `OpenID Connect` tokens.
+    Identity,
+    /// An OCI registry.
+    Registry,
 }
 
 /// A server that answers.
@@ -41,26 +50,48 @@ pub(crate) struct Server {
 
 impl Kind {
     /// Every server there is.
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 10] = [
+        Self::Etcd,
         Self::Redis,
         Self::RedisCluster,
         Self::Postgres,
-        Self::Registry,
-        Self::Identity,
         Self::Kafka,
+        Self::Consul,
+        Self::Nacos,
         Self::Traces,
+        Self::Identity,
+        Self::Registry,
     ];
+
+    /// What a person calls it.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Etcd => "etcd",
+            Self::Redis => "redis",
+            Self::RedisCluster => "redis-cluster",
+            Self::Postgres => "postgres",
+            Self::Kafka => "kafka",
+            Self::Consul => "consul",
+            Self::Nacos => "nacos",
+            Self::Traces => "traces",
+            Self::Identity => "identity",
+            Self::Registry => "registry",
+        }
+    }
 
     /// Starts it.
     pub(crate) fn start(self, ground: &Ground, wire: &Wire) -> Result<Server, String> {
         match self {
+            Self::Etcd => etcd::start(ground, wire),
             Self::Redis => redis::start(ground, wire),
             Self::RedisCluster => redis::cluster(ground, wire),
             Self::Postgres => postgres::start(ground, wire),
-            Self::Registry => registry::start(ground, wire),
-            Self::Identity => identity::start(ground, wire),
             Self::Kafka => kafka::start(ground, wire),
+            Self::Consul => consul::start(ground, wire),
+            Self::Nacos => nacos::start(ground, wire),
             Self::Traces => traces::start(ground, wire),
+            Self::Identity => identity::start(ground, wire),
+            Self::Registry => registry::start(ground, wire),
         }
     }
 }

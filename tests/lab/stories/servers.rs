@@ -8,12 +8,36 @@ use reqwest::{Client, Method};
 use serde_json::{Value, json};
 
 use crate::lab::{Kind, lab};
-use crate::support::{Run, finish, tool};
+use crate::support::{Run, finish, tool, until};
 
 /// A client in the lab's network.
 fn client(program: &str, arguments: &[&str]) -> Run {
     let mut command = lab().ground().door().visitor(tool(program));
     finish(command.args(arguments))
+}
+
+#[test]
+fn etcd_swaps_a_value_only_if_it_is_the_one_that_was_read() {
+    let endpoint = &lab().server(Kind::Etcd).address;
+    let etcdctl = |arguments: &[&str]| client("etcdctl", &[&["--endpoints", endpoint], arguments].concat());
+    assert_eq!(etcdctl(&["put", "smoke/limit", "10"]).stdout, "OK\n");
+    // A transaction is its comparisons, what is done if they hold, and what if not, with empty lines between.
+    let swap = |from: &str, to: &str| {
+        let mut command = lab().ground().door().visitor("sh");
+        let text = format!("value(\"smoke/limit\") = \"{from}\"\n\nput smoke/limit {to}\n\nget smoke/limit\n\n");
+        let line = "printf %s \"$1\" | \"$2\" --endpoints \"$3\" txn";
+        finish(
+            command
+                .args(["-c", line, "sh", &text])
+                .arg(tool("etcdctl"))
+                .arg(endpoint),
+        )
+        .stdout
+    };
+    assert_eq!(swap("10", "20"), "SUCCESS\n\nOK\n");
+    assert_eq!(swap("10", "30"), "FAILURE\n\nsmoke/limit\n20\n");
+    let run = etcdctl(&["get", "--print-value-only", "smoke/limit"]);
+    assert_eq!(run.stdout, "20\n", "{}", run.transcript());
 }
 
 #[test]
@@ -272,4 +296,47 @@ fn jaeger_shows_a_span_that_came_by_otlp() {
         (&span["operationName"], &span["duration"]),
         (&json!("buy"), &json!(250_000))
     );
+}
+
+#[test]
+fn consul_says_which_instance_of_a_service_passes_its_check() {
+    let url = &lab().server(Kind::Consul).address;
+    let put = |path: &str, body: &str| {
+        let (status, answer) = ask(Method::PUT, &format!("{url}/v1/agent/{path}"), JSON, body);
+        assert_eq!(status, 200, "{answer}");
+    };
+    let passing = || {
+        let path = format!("{url}/v1/health/service/smoke?passing");
+        let (status, found) = ask(Method::GET, &path, JSON, "");
+        assert_eq!(status, 200, "{found}");
+        found
+    };
+    let service = json!({
+        "ID": "smoke-1", "Name": "smoke", "Address": "10.244.0.9", "Port": 8080, "Check": {"CheckID": "smoke-1", "TTL": "60s"},
+    });
+    put("service/register", &service.to_string());
+    // Until its first sign of life a check with a time to live is critical.
+    assert_eq!(passing(), json!([]));
+    put("check/pass/smoke-1", "");
+    until("it passes", || passing() != json!([]));
+    let found = &passing()[0];
+    let (address, port) = (&found["Service"]["Address"], &found["Service"]["Port"]);
+    assert_eq!((address, port), (&json!("10.244.0.9"), &json!(8080)));
+    put("service/deregister/smoke-1", "");
+}
+
+#[test]
+fn nacos_gives_back_a_configuration_that_was_published() {
+    let url = format!("{}/nacos/v1/cs/configs", lab().server(Kind::Nacos).address);
+    let form = "application/x-www-form-urlencoded";
+    let published = ask(
+        Method::POST,
+        &url,
+        form,
+        "dataId=shop.yaml&group=SMOKE&content=timeout%3A+3s",
+    );
+    assert_eq!(published, (200, json!(true)));
+    let read = |group: &str| ask(Method::GET, &format!("{url}?dataId=shop.yaml&group={group}"), form, "");
+    assert_eq!(read("SMOKE"), (200, json!("timeout: 3s")));
+    assert_eq!(read("OTHER").0, 404);
 }
