@@ -31,7 +31,7 @@ fn main() {
 
 /// Starts the cluster, the mesh and these servers, writes down what there is, and stands until it is killed.
 fn hold(state: &Path, servers: &[&str]) {
-    let wanted = kinds(servers);
+    let wanted = chosen(servers);
     let lab = Lab::new().unwrap_or_else(|why| panic!("{why}"));
     let began = Instant::now();
     let plane = lab.control_plane();
@@ -64,8 +64,8 @@ fn hold(state: &Path, servers: &[&str]) {
 }
 
 /// The servers of these names; `all` is every one.
-fn kinds(names: &[&str]) -> Vec<Kind> {
-    let named = |name: &&str| {
+fn chosen(names: &[&str]) -> Vec<Kind> {
+    let servers = |name: &&str| {
         let found = Kind::ALL
             .into_iter()
             .filter(|kind| *name == "all" || kind.name() == *name)
@@ -77,7 +77,7 @@ fn kinds(names: &[&str]) -> Vec<Kind> {
         );
         found
     };
-    names.iter().flat_map(named).collect()
+    names.iter().flat_map(servers).collect()
 }
 
 /// Prints what stands and what it takes.
