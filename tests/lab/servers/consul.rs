@@ -1,9 +1,6 @@
 //! Consul: one agent in its development mode, which is server and client in one and keeps all in memory.
 
-use super::Server;
-use crate::lab::ground::Ground;
-use crate::lab::part::Part;
-use crate::lab::wire::Wire;
+use super::{Ground, Part, Server, Wire};
 use crate::support::tool;
 
 /// Where its HTTP API answers.

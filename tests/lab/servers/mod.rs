@@ -9,6 +9,7 @@ mod nacos;
 mod postgres;
 mod redis;
 mod registry;
+mod search;
 mod traces;
 
 use super::ground::Ground;
@@ -32,6 +33,8 @@ pub(crate) enum Kind {
     Consul,
     /// Nacos, as r-nacos speaks it.
     Nacos,
+    /// `OpenSearch`, for Elasticsearch's API.
+    Search,
     /// Jaeger: takes traces by OTLP, answers queries.
     Traces,
     /// An issuer of `OpenID Connect` tokens.
@@ -50,7 +53,7 @@ pub(crate) struct Server {
 
 impl Kind {
     /// Every server there is.
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::Etcd,
         Self::Redis,
         Self::RedisCluster,
@@ -58,6 +61,7 @@ impl Kind {
         Self::Kafka,
         Self::Consul,
         Self::Nacos,
+        Self::Search,
         Self::Traces,
         Self::Identity,
         Self::Registry,
@@ -73,6 +77,7 @@ impl Kind {
             Self::Kafka => "kafka",
             Self::Consul => "consul",
             Self::Nacos => "nacos",
+            Self::Search => "search",
             Self::Traces => "traces",
             Self::Identity => "identity",
             Self::Registry => "registry",
@@ -89,6 +94,7 @@ impl Kind {
             Self::Kafka => kafka::start(ground, wire),
             Self::Consul => consul::start(ground, wire),
             Self::Nacos => nacos::start(ground, wire),
+            Self::Search => search::start(ground, wire),
             Self::Traces => traces::start(ground, wire),
             Self::Identity => identity::start(ground, wire),
             Self::Registry => registry::start(ground, wire),

@@ -3,10 +3,8 @@
 
 use reqwest::{Client, Response};
 
-use super::Server;
-use crate::lab::ground::Ground;
-use crate::lab::part::Part;
-use crate::lab::wire::{Wire, said};
+use super::{Ground, Part, Server, Wire};
+use crate::lab::wire::said;
 use crate::support::tool;
 
 /// Where its HTTP API answers.

@@ -340,3 +340,32 @@ fn nacos_gives_back_a_configuration_that_was_published() {
     assert_eq!(read("SMOKE"), (200, json!("timeout: 3s")));
     assert_eq!(read("OTHER").0, 404);
 }
+
+#[test]
+fn opensearch_finds_one_of_two_documents_and_holds_a_point_in_time() {
+    let url = &lab().server(Kind::Search).address;
+    let put = |id: u32, title: &str| {
+        let path = format!("{url}/smoke/_doc/{id}?refresh=true");
+        let (status, answer) = ask(Method::PUT, &path, JSON, &json!({ "title": title }).to_string());
+        assert_eq!(status, 201, "{answer}");
+    };
+    let search = |path: &str, query: &Value| {
+        let (status, found) = ask(Method::POST, &format!("{url}{path}"), JSON, &query.to_string());
+        assert_eq!(status, 200, "{found}");
+        found
+    };
+    put(1, "the open sea");
+    put(2, "the high hills");
+    let found = search("/smoke/_search", &json!({"query": {"match": {"title": "sea"}}}));
+    assert_eq!(found["hits"]["total"]["value"], 1, "{found}");
+    assert_eq!(found["hits"]["hits"][0]["_source"]["title"], "the open sea");
+    // What comes later is not in it.
+    let point = search("/smoke/_search/point_in_time?keep_alive=1m", &json!({}));
+    put(3, "the sea again");
+    let then = search("/_search", &json!({"pit": {"id": point["pit_id"]}}));
+    let now = search("/smoke/_search", &json!({}));
+    assert_eq!(
+        (&then["hits"]["total"]["value"], &now["hits"]["total"]["value"]),
+        (&json!(2), &json!(3))
+    );
+}
