@@ -18,7 +18,7 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 
-use lab::{Kind, Lab, Part, Server, User};
+use lab::{Kind, Lab, Part, Program, Server, User};
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -38,7 +38,11 @@ fn hold(state: &Path, servers: &[&str]) {
     let of_plane = began.elapsed();
     let mesh = lab.mesh();
     let of_mesh = began.elapsed().saturating_sub(of_plane);
-    lab.node();
+    let backend = Program {
+        path: support::tool("lab-backend"),
+        arguments: Vec::new(),
+    };
+    lab.node().image("lab/backend:1", backend);
     let mut parts: Vec<&Part> = plane.parts().to_vec();
     parts.push(&mesh.istiod);
     let servers: Vec<(Kind, &Server)> = wanted.into_iter().map(|kind| (kind, lab.server(kind))).collect();

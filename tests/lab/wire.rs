@@ -4,9 +4,11 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::{Certificate, Client, Identity, Method, Response};
+use reqwest::{Certificate, Client, Identity, Method, Response, Upgraded};
 use serde_json::Value;
 use tokio::runtime::Runtime;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::protocol::Role;
 
 use super::ground::{Door, enter};
 
@@ -136,6 +138,30 @@ impl Api {
             None => request,
         };
         request.send().await.map_err(|e| said(&e))
+    }
+
+    /// A WebSocket that speaks this protocol, in this runtime; what was answered where there is none.
+    pub(crate) async fn websocket(&self, path: &str, protocol: &str) -> Result<WebSocketStream<Upgraded>, String> {
+        // The key and its answer are the example of RFC 6455.
+        let request = self.client.get(format!("{}{path}", self.server));
+        let request = request
+            .header("connection", "Upgrade")
+            .header("upgrade", "websocket")
+            .header("sec-websocket-version", "13")
+            .header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==")
+            .header("sec-websocket-protocol", protocol);
+        let answer = request.send().await.map_err(|e| said(&e))?;
+        if answer.status() != 101 {
+            return Err(format!(
+                "{}: {}",
+                answer.status(),
+                answer.text().await.map_err(|e| said(&e))?
+            ));
+        }
+        assert_eq!(answer.headers()["sec-websocket-accept"], "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+        assert_eq!(answer.headers()["sec-websocket-protocol"], protocol);
+        let stream = answer.upgrade().await.map_err(|e| said(&e))?;
+        Ok(WebSocketStream::from_raw_socket(stream, Role::Client, None).await)
     }
 
     /// One request and its answer, from outside of the runtime.

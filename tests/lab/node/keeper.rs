@@ -8,11 +8,11 @@ use reqwest::Method;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tokio::process::{Child, Command};
-use tokio::sync::watch::Receiver;
+use tokio::sync::watch::{self, Receiver, Sender};
 
 use super::log;
 use super::probe::{Kind, Probe};
-use super::{NODE, Node, text, time};
+use super::{Environment, NODE, Node, Started, text, time};
 use crate::lab::ground::child_of;
 
 /// How often the processes are looked at.
@@ -52,6 +52,8 @@ enum Phase {
         door: Child,
         process: Option<Pid>,
         since: String,
+        /// Dropped with it, it tells who runs commands in the container.
+        _life: Sender<()>,
     },
 }
 
@@ -140,19 +142,16 @@ impl Keeper {
             self.containers[at].wait("ErrImagePull", message, Duration::from_secs(1));
             return;
         };
-        let mut command = self.node.0.door.command(&program.path);
+        let environment = self.environment(&container.spec);
+        let mut command = Command::from(self.node.command(&program.path, &environment));
         command.args(&program.arguments).args(strings(&container.spec["args"]));
-        command
-            .env_clear()
-            .envs(self.environment(&container.spec))
-            .current_dir("/");
-        let mut command = Command::from(command);
         command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         let spawned = command.kill_on_drop(true).process_group(0).spawn();
-        let log = self.node.log(&text(&self.pod["metadata"]["uid"]), &container.name);
+        let uid = text(&self.pod["metadata"]["uid"]);
+        let log = self.node.log(&uid, &container.name);
         let container = &mut self.containers[at];
         match spawned {
             Err(error) => container.wait("CreateContainerError", error.to_string(), BACK_OFF),
@@ -160,10 +159,16 @@ impl Keeper {
                 log::keep(&log, "stdout", door.stdout.take());
                 log::keep(&log, "stderr", door.stderr.take());
                 let process = door.id().and_then(child_of);
+                let (end, life) = watch::channel(());
+                if let Some(known) = self.node.state().pods.get_mut(&uid) {
+                    let started = Started { environment, life };
+                    known.containers.insert(container.name.clone(), started);
+                }
                 container.phase = Phase::Running {
                     process: process.and_then(|id| Pid::from_raw(i32::try_from(id).ok()?)),
                     door,
                     since: time(),
+                    _life: end,
                 };
                 container.probes.iter_mut().for_each(Probe::reset);
             }
@@ -171,7 +176,7 @@ impl Keeper {
     }
 
     /// What the container is told. Values from config maps and secrets are not.
-    fn environment(&self, spec: &Value) -> Vec<(String, String)> {
+    fn environment(&self, spec: &Value) -> Environment {
         let address = self.address.to_string();
         let field = |path: &str| match path {
             "status.podIP" => address.clone(),

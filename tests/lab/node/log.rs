@@ -45,13 +45,10 @@ pub(super) struct Asked {
 }
 
 impl Asked {
-    pub(super) fn parse(query: &str) -> Self {
+    pub(super) fn parse(query: &[(String, String)]) -> Self {
         let mut asked = Self::default();
-        for (name, value) in reqwest::Url::parse(&format!("lab:?{query}"))
-            .expect("a query")
-            .query_pairs()
-        {
-            match &*name {
+        for (name, value) in query {
+            match name.as_str() {
                 "follow" => asked.follow = value == "true",
                 "timestamps" => asked.timestamps = value == "true",
                 "tailLines" => asked.tail = value.parse().ok(),

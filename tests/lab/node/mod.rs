@@ -1,24 +1,27 @@
 //! A node of the lab's own: it turns Pods that the scheduler bound to it into local processes, and keeps what it says of them true.
 //!
 //! It does what a kubelet does as far as the tests need it: an address for each pod, environment, readiness probes over HTTP,
-//! restarts with a back-off, graceful deletion, the reasons a kubelet gives, `/containerLogs`. An image is a program that was
-//! registered under the image's name: one that was not is `ErrImagePull`. It mounts nothing and isolates nothing: what runs is
-//! told its address by `LISTEN_HOST`.
+//! restarts with a back-off, graceful deletion, the reasons a kubelet gives, and its API: `/containerLogs`, `/exec` and
+//! `/portForward`, the last two over WebSocket only. An image is a program that was registered under the image's name: one
+//! that was not is `ErrImagePull`. It mounts nothing and isolates nothing: what runs is told its address by `LISTEN_HOST`.
 
 mod keeper;
 mod log;
 mod probe;
 mod server;
+mod streams;
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use reqwest::Method;
 use serde_json::{Value, json};
+use tokio::sync::watch::{Receiver, Sender};
 
 use self::keeper::Keeper;
 use super::ground::Door;
@@ -63,9 +66,22 @@ struct State {
 struct Known {
     namespace: String,
     name: String,
+    address: Ipv4Addr,
+    /// Those that were started, by name.
+    containers: BTreeMap<String, Started>,
     /// Tells its keeper to end it, within so many seconds.
-    end: tokio::sync::watch::Sender<Option<u64>>,
+    end: Sender<Option<u64>>,
 }
+
+/// A container that was started.
+#[derive(Clone)]
+struct Started {
+    environment: Environment,
+    /// Its keeper drops the other end when it ends.
+    life: Receiver<()>,
+}
+
+type Environment = Vec<(String, String)>;
 
 impl Node {
     /// Registers it, and begins to watch for pods.
@@ -98,14 +114,19 @@ impl Node {
         self.0.logs.join(format!("{uid}-{container}.log"))
     }
 
-    /// The log of a container by the name of its pod.
-    fn log_of(&self, namespace: &str, pod: &str, container: &str) -> Option<PathBuf> {
+    /// What is known of a pod, by its name.
+    fn pod<T>(&self, namespace: &str, name: &str, read: impl FnOnce(&str, &Known) -> T) -> Option<T> {
         let state = self.state();
-        let mut known = state
-            .pods
-            .iter()
-            .filter(|(_, k)| k.namespace == namespace && k.name == pod);
-        known.next().map(|(uid, _)| self.log(uid, container))
+        let mut pods = state.pods.iter();
+        let found = pods.find(|(_, known)| known.namespace == namespace && known.name == name);
+        found.map(|(uid, known)| read(uid, known))
+    }
+
+    /// What runs a program as a container: in the lab, with nothing but this in its environment.
+    fn command(&self, program: impl AsRef<Path>, environment: &Environment) -> Command {
+        let mut command = self.0.door.command(program.as_ref());
+        command.env_clear().envs(environment.iter().cloned()).current_dir("/");
+        command
     }
 
     fn register(&self) {
@@ -192,7 +213,14 @@ impl Node {
             end.send_replace(Some(0));
         }
         let (namespace, name) = (text(&pod["metadata"]["namespace"]), text(&pod["metadata"]["name"]));
-        state.pods.insert(uid, Known { namespace, name, end });
+        let known = Known {
+            namespace,
+            name,
+            address,
+            containers: BTreeMap::new(),
+            end,
+        };
+        state.pods.insert(uid, known);
         drop(state);
         let (node, pod) = (self.clone(), pod.clone());
         tokio::spawn(async move { Keeper::new(node, pod, address, ends).keep().await });
@@ -217,6 +245,8 @@ fn status() -> Value {
             condition("DiskPressure", "False"), condition("PIDPressure", "False"),
         ],
         "daemonEndpoints": {"kubeletEndpoint": {"Port": PORT}},
+        // The API server hands WebSockets on to such a node as they are; to others it speaks SPDY.
+        "declaredFeatures": ["ExtendWebSocketsToKubelet"],
         "nodeInfo": {
             "architecture": "amd64", "operatingSystem": "linux", "kubeletVersion": "v1.36.3", "kubeProxyVersion": "",
             "containerRuntimeVersion": "lab://1", "osImage": "lab", "kernelVersion": "", "machineID": "", "systemUUID": "", "bootID": "",

@@ -1,4 +1,4 @@
-//! The node's own API over TLS, which the API server alone may use: `/containerLogs`, `/healthz`.
+//! The node's own API over TLS, which the API server alone may use: `/containerLogs`, `/exec`, `/portForward`, `/healthz`.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::{Bytes, Frame, Incoming};
 use hyper::service::service_fn;
-use hyper::{Request, Response};
+use hyper::{Request, Response, Uri};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -19,11 +19,11 @@ use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::log::{Asked, send};
-use super::{Node, PORT};
+use super::{Node, PORT, streams};
 use crate::lab::pki::Pki;
 use crate::lab::wire::Wire;
 
-type Body = BoxBody<Bytes, Infallible>;
+pub(super) type Body = BoxBody<Bytes, Infallible>;
 
 /// Serves until the lab ends.
 pub(super) fn serve(wire: &Wire, node: Node, pki: &Pki) {
@@ -39,11 +39,12 @@ pub(super) fn serve(wire: &Wire, node: Node, pki: &Pki) {
                     return;
                 };
                 let answer = service_fn(move |request| {
-                    let answer = answer(&node, &request);
+                    let answer = answer(&node, request);
                     async move { Ok::<_, Infallible>(answer) }
                 });
                 let connection = hyper::server::conn::http1::Builder::new();
-                _ = connection.serve_connection(TokioIo::new(stream), answer).await;
+                let connection = connection.serve_connection(TokioIo::new(stream), answer);
+                _ = connection.with_upgrades().await;
             });
         }
     });
@@ -68,21 +69,33 @@ fn config(pki: &Pki) -> ServerConfig {
         .expect("an identity")
 }
 
-fn answer(node: &Node, request: &Request<Incoming>) -> Response<Body> {
-    let path: Vec<&str> = request.uri().path().trim_matches('/').split('/').collect();
-    match path.as_slice() {
-        ["healthz"] => plain(200, "ok"),
-        ["containerLogs", namespace, pod, container] => match node.log_of(namespace, pod, container) {
-            None => plain(404, &format!("pod \"{pod}\" is not on this node")),
-            Some(log) => {
-                let (to, from) = tokio::sync::mpsc::channel(64);
-                tokio::spawn(send(log, Asked::parse(request.uri().query().unwrap_or_default()), to));
-                let lines = ReceiverStream::new(from).map(|line| Ok(Frame::data(Bytes::from(line))));
-                Response::new(StreamBody::new(lines).boxed())
-            }
-        },
-        _ => plain(501, "the lab's node does not do this"),
-    }
+fn answer(node: &Node, request: Request<Incoming>) -> Response<Body> {
+    let (uri, query) = (request.uri().clone(), query(request.uri()));
+    let path: Vec<&str> = uri.path().trim_matches('/').split('/').collect();
+    let streamed = match path.as_slice() {
+        ["healthz"] => return plain(200, "ok"),
+        ["containerLogs", namespace, pod, container] => {
+            let log = node.pod(namespace, pod, |uid, _| node.log(uid, container));
+            return match log {
+                None => plain(404, &format!("pod \"{pod}\" is not on this node")),
+                Some(log) => {
+                    let (to, from) = tokio::sync::mpsc::channel(64);
+                    tokio::spawn(send(log, Asked::parse(&query), to));
+                    let lines = ReceiverStream::new(from).map(|line| Ok(Frame::data(Bytes::from(line))));
+                    Response::new(StreamBody::new(lines).boxed())
+                }
+            };
+        }
+        ["exec", namespace, pod, container] => streams::exec(node, request, &query, [namespace, pod, container]),
+        ["portForward", namespace, pod] => streams::forward(node, request, &query, [namespace, pod]),
+        _ => return plain(501, "the lab's node does not do this"),
+    };
+    streamed.unwrap_or_else(|(status, why)| plain(status, &why))
+}
+
+fn query(uri: &Uri) -> Vec<(String, String)> {
+    let url = reqwest::Url::parse(&format!("lab:?{}", uri.query().unwrap_or_default())).expect("a query");
+    url.query_pairs().into_owned().collect()
 }
 
 fn plain(status: u16, text: &str) -> Response<Body> {
