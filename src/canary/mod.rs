@@ -1,4 +1,4 @@
-//! Plan, machine, judge, driver, journal, and the rehearsal without a cluster.
+//! Plan, machine, judge, driver, journal, the rehearsal without a cluster, and the meters of a mesh.
 //!
 //! Traffic is moved by a [`Router`] and seen by a [`Meter`]; what they say is judged by pure code.
 
@@ -7,6 +7,7 @@ pub mod driver;
 pub mod journal;
 pub mod judge;
 pub mod machine;
+pub mod meter;
 pub mod plan;
 pub mod rehearsal;
 pub mod replay;

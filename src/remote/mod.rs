@@ -1,3 +1,4 @@
 //! The doors to the network.
 
 pub mod http;
+pub mod prometheus;

@@ -214,6 +214,11 @@ impl Proxy {
         format!("127.0.18.{}:{}", self.admin - 16_000, self.port)
     }
 
+    /// Where it shows its counters.
+    pub(crate) fn stats(&self) -> String {
+        format!("http://127.0.0.1:{}/stats/prometheus", self.admin)
+    }
+
     /// The weights of the route of this name as it has them now, cluster by cluster.
     pub(crate) fn weights(&self, route: &str) -> Vec<(String, u64)> {
         let url = format!(
@@ -293,13 +298,17 @@ fn bootstrap(name: &str, namespace: &str, address: &str, admin: u16) -> Value {
                 "endpoints": [{"lb_endpoints": [{"endpoint": {"address": socket("127.0.0.1", 15010)}}]}],
             },
         }]},
-        // Names of clusters have dots and semicolons in them, which Envoy's own rules would cut.
-        "stats_config": {"use_all_default_tags": false, "stats_tags": [
-            {"tag_name": "envoy.cluster_name", "regex": r"^cluster\.((outbound\|[0-9]+\|[^|]*\|[^.;]+\.[^.;]+\.svc\.cluster\.local);?\.)"},
-            {"tag_name": "envoy.response_code_class", "regex": r"_rq_((\d))xx$"},
-            {"tag_name": "envoy.response_code", "regex": r"_rq(_(\d{3}))$"},
-        ]},
+        "stats_config": stats(),
     })
+}
+
+/// How a proxy's counters are called. Names of clusters have dots and semicolons in them, which Envoy's own rules would cut.
+pub(super) fn stats() -> Value {
+    json!({"use_all_default_tags": false, "stats_tags": [
+        {"tag_name": "envoy.cluster_name", "regex": r"^cluster\.((outbound\|[0-9]+\|[^|]*\|[^.;]+\.[^.;]+\.svc\.cluster\.local);?\.)"},
+        {"tag_name": "envoy.response_code_class", "regex": r"_rq_((\d))xx$"},
+        {"tag_name": "envoy.response_code", "regex": r"_rq(_(\d{3}))$"},
+    ]})
 }
 
 fn socket(address: &str, port: u16) -> Value {

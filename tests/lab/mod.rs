@@ -18,6 +18,8 @@ mod stories;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
+mod tests_meter;
+#[cfg(test)]
 mod tests_streams;
 #[cfg(test)]
 mod tests_traffic;

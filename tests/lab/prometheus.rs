@@ -20,6 +20,11 @@ use crate::support::tool;
 /// shortest that always has the two samples it needs.
 pub(crate) const SCRAPE_INTERVAL: Duration = Duration::from_secs(1);
 
+/// Targets of this job have what Envoy counts of its clusters in the shape of Istio's own telemetry. The lab's proxies lack the
+/// filter that makes the real one: here the samples are Envoy's, with other names and labels, and without flags, gRPC's
+/// status and the source.
+pub(crate) const AS_ISTIO: &str = "as-istio";
+
 const ADDRESS: &str = "127.0.0.1:9090";
 
 /// A target has to be scraped within this time.
@@ -43,7 +48,10 @@ impl Prometheus {
         let interval = format!("{}s", SCRAPE_INTERVAL.as_secs());
         let configuration = json!({
             "global": {"scrape_interval": interval, "scrape_timeout": interval},
-            "scrape_configs": [{"job_name": "lab", "file_sd_configs": [{"files": [file], "refresh_interval": "1s"}]}],
+            "scrape_configs": [{
+                "job_name": "lab", "file_sd_configs": [{"files": [file], "refresh_interval": "1s"}],
+                "metric_relabel_configs": as_istio(),
+            }],
         });
         let path = directory.join("prometheus.yml"); // JSON is YAML
         std::fs::write(&path, configuration.to_string()).map_err(|e| format!("{}: {e}", path.display()))?;
@@ -129,6 +137,34 @@ impl Prometheus {
         assert_eq!(answer["status"], "success", "{url}: {body}");
         answer["data"].take()
     }
+}
+
+/// The rules that give Envoy's samples the shape of Istio's.
+fn as_istio() -> Value {
+    let rule = |from: &[&str], pattern: &str, label: &str, value: &str| {
+        let sources = [&["job"], from].concat();
+        let pattern = format!("{AS_ISTIO}{pattern}");
+        json!({"source_labels": sources, "regex": pattern, "target_label": label, "replacement": value})
+    };
+    let (name, code, cluster) = (["__name__"], ["envoy_response_code"], ["envoy_cluster_name"]);
+    let names = r"outbound\|[0-9]+\|([^|]*)\|(.+)";
+    let mut rules = vec![
+        rule(&name, ";envoy_cluster_upstream_rq", "__name__", "istio_requests_total"),
+        rule(
+            &name,
+            ";envoy_cluster_upstream_rq_time_(bucket|count|sum)",
+            "__name__",
+            "istio_request_duration_milliseconds_$1",
+        ),
+        rule(&code, ";(.+)", "response_code", "$1"),
+        rule(&cluster, &format!(";{names}"), "destination_version", "$1"),
+        rule(&cluster, &format!(";{names}"), "destination_service", "$2"),
+        rule(&[], "", "reporter", "source"),
+        rule(&[], "", "response_flags", "-"),
+    ];
+    rules
+        .push(json!({"source_labels": ["job", "__name__"], "regex": format!("{AS_ISTIO};envoy_.+"), "action": "drop"}));
+    json!(rules)
 }
 
 /// Whether a target that Prometheus knows is this one, with all of its labels.

@@ -20,15 +20,15 @@ const SHOP: &str = "shop.lab";
 const PROXY: &str = "http://127.0.0.1:10080/";
 
 /// A backend outside of the cluster, as a part. Its pod is called as its part.
-struct Backend {
-    part: Part,
-    address: Ipv4Addr,
+pub(super) struct Backend {
+    pub(super) part: Part,
+    pub(super) address: Ipv4Addr,
     wire: Wire,
 }
 
 impl Backend {
     /// `number` is the end of its address.
-    fn start(
+    pub(super) fn start(
         ground: &Ground,
         wire: &Wire,
         name: &'static str,
@@ -69,7 +69,7 @@ impl Backend {
     }
 
     /// Replaces its faults, and gives the answer's status.
-    fn faults(&self, faults: &Value) -> u16 {
+    pub(super) fn faults(&self, faults: &Value) -> u16 {
         let (url, body) = (self.url("/faults"), faults.to_string());
         let client = reqwest::Client::builder().no_proxy().build().expect("a client");
         let put = async move { client.put(url).body(body).send().await.map(|a| a.status().as_u16()) };

@@ -1,0 +1,14 @@
+//! The meters of a canary on a mesh: they read counters that others keep.
+//!
+//! A form says what a series counts; the ledger adds up what its samples grew by; the meters bring the samples: from
+//! Prometheus, or from each proxy. No data is its own state: a meter that has none fails, and never answers zero.
+//!
+//! Counters of a user's own would be one more form, with other queries and the same ledger.
+
+pub mod envoy;
+pub mod form;
+pub mod prometheus;
+pub mod series;
+
+/// So many intervals without a scrape are an outage.
+const STALE: u32 = 3;

@@ -1,0 +1,134 @@
+//! The meter that reads Prometheus.
+//!
+//! It asks for raw samples: an instant query whose expression is a range selector, `metric{…}[30s]`. So every sample has the time at
+//! which it was scraped. An instant vector would give the time of the query instead, and for up to five minutes the last value of
+//! a target that is gone; a range query would put samples on a grid of its own. The window reaches back to the last answer
+//! and a few scrapes beyond, so that an outage between Prometheus and here loses nothing that was scraped.
+//!
+//! Counting begins with the first answer that has series.
+
+use std::time::Duration;
+
+use super::STALE;
+use super::form::{Form, Matcher};
+use super::series::{Ledger, Sample, Series};
+use crate::canary::{Arm, Meter, Reading};
+use crate::failure::{Failure, Kind};
+use crate::process::Clock;
+use crate::remote::prometheus::{Prometheus, Stream};
+
+/// The window is at least this long, and at most.
+const SHORTEST: Duration = Duration::from_secs(30);
+const LONGEST: Duration = Duration::from_mins(15);
+
+/// No Prometheus is taken to scrape more often.
+const QUICKEST: Duration = Duration::from_millis(100);
+
+/// Which series are whose.
+#[derive(Clone, Debug)]
+pub struct Question {
+    /// What they are called.
+    pub form: Form,
+    /// What those of both arms have.
+    pub common: Vec<Matcher>,
+    /// What those of stable have.
+    pub stable: Vec<Matcher>,
+    /// What those of the canary have.
+    pub canary: Vec<Matcher>,
+    /// How long it is between two scrapes.
+    pub interval: Duration,
+}
+
+/// Reads counters from Prometheus.
+#[derive(Debug)]
+pub struct PrometheusMeter {
+    server: Prometheus,
+    question: Question,
+    ledger: Ledger,
+    clock: Clock,
+    /// When the last answer came.
+    answered: Option<Duration>,
+    /// The newest scrape, and when it was seen first.
+    newest: Option<(i64, Duration)>,
+}
+
+impl PrometheusMeter {
+    /// A meter that has read nothing.
+    pub fn new(server: Prometheus, mut question: Question) -> Self {
+        question.interval = question.interval.clamp(QUICKEST, LONGEST);
+        Self {
+            server,
+            // Targets are scraped within one interval after Prometheus began, each at a time of its own.
+            ledger: Ledger::new(question.interval, question.interval * 2),
+            question,
+            clock: Clock::start(),
+            answered: None,
+            newest: None,
+        }
+    }
+
+    /// The queries, stable's first, at this time.
+    fn queries(&self, now: Duration) -> [String; 2] {
+        let since = self.answered.map_or(Duration::ZERO, |then| now.saturating_sub(then));
+        let reach = (since + self.question.interval * (STALE + 1)).clamp(SHORTEST, LONGEST);
+        [&self.question.stable, &self.question.canary].map(|own| {
+            let matchers = [&self.question.common[..], own].concat();
+            self.question.form.query(&matchers, reach)
+        })
+    }
+
+    fn series(&self, answers: Vec<Vec<Stream>>) -> Vec<Series> {
+        let arms = [Arm::Stable, Arm::Canary].into_iter().zip(answers);
+        let all = arms.flat_map(|(arm, streams)| streams.into_iter().map(move |stream| (arm, stream)));
+        all.filter_map(|(arm, stream)| {
+            let of = |label: &str| stream.labels.get(label).map_or("", String::as_str);
+            let source = format!("{} {}", of("job"), of("instance"));
+            let samples = stream.values.iter().filter_map(sample).collect();
+            self.question.form.series(arm, source, &stream.labels, samples)
+        })
+        .collect()
+    }
+
+    /// No scrape for long is an outage, however Prometheus answers.
+    fn check_fresh(&mut self, now: Duration, newest: i64) -> Result<(), Failure> {
+        let (was, since) = *self.newest.get_or_insert((newest, now));
+        if newest > was {
+            self.newest = Some((newest, now));
+            return Ok(());
+        }
+        let still = now.saturating_sub(since);
+        if still > self.question.interval * STALE {
+            let why = format!("there was no scrape for {} s", still.as_secs());
+            return Err(Failure::new(Kind::NoEvidence, why));
+        }
+        Ok(())
+    }
+}
+
+impl Meter for PrometheusMeter {
+    fn read(&mut self) -> Result<Reading, Failure> {
+        let now = self.clock.elapsed();
+        let queries = self.queries(now);
+        let answers = self.server.samples(&queries)?;
+        self.answered = Some(now);
+        let series = self.series(answers);
+        let times = series.iter().flat_map(|one| &one.samples).map(|(at, _)| *at);
+        let Some(newest) = times.max() else {
+            return Err(
+                Failure::new(Kind::NoEvidence, "Prometheus has no requests of either arm")
+                    .note(format!("stable: {}", queries[0]))
+                    .note(format!("canary: {}", queries[1])),
+            );
+        };
+        self.ledger.fold(&series);
+        self.check_fresh(now, newest)?;
+        Ok(self.ledger.reading())
+    }
+}
+
+/// In milliseconds; what is no number is no sample.
+fn sample((seconds, value): &(f64, String)) -> Option<Sample> {
+    #[expect(clippy::cast_possible_truncation, reason = "as saturates")]
+    let at = (seconds * 1_000.0).round() as i64;
+    value.parse().ok().map(|value| (at, value))
+}
