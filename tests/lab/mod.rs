@@ -6,7 +6,7 @@
 mod control_plane;
 mod fault;
 mod ground;
-mod load;
+pub(crate) mod load;
 mod mesh;
 mod node;
 pub(crate) mod part;
@@ -33,7 +33,7 @@ use serde_json::json;
 pub(crate) use control_plane::{ControlPlane, User};
 pub(crate) use fault::{Link, small_disk};
 pub(crate) use ground::Ground;
-pub(crate) use mesh::{Mesh, Proxy};
+pub(crate) use mesh::{ALL, Mesh, Place, Proxy, Weights, route_of_rule};
 pub(crate) use node::{Node, Program};
 pub(crate) use part::Part;
 pub(crate) use servers::{Kind, Server};
@@ -103,13 +103,18 @@ impl Lab {
         started(self.mesh.get_or_init(start))
     }
 
-    /// An Envoy beside a client in this namespace, for services that listen on `port`.
-    pub(crate) fn proxy(&self, namespace: &str, port: u16) -> Proxy {
+    /// An Envoy in this namespace, beside a client for services that listen on `port`, or as a gateway whose Service does.
+    pub(crate) fn envoy(&self, place: Place<'_>, namespace: &str, port: u16) -> Proxy {
         self.mesh();
         let number = self.given.fetch_add(1, Ordering::Relaxed) + 1;
         let api = self.control_plane().api(User::Admin);
-        let proxy = Proxy::start(&self.ground, &self.wire, &api, namespace, number, port);
+        let proxy = Proxy::start(&self.ground, &self.wire, &api, place, namespace, number, port);
         proxy.unwrap_or_else(|why| panic!("the lab does not stand: {why}"))
+    }
+
+    /// An Envoy beside a client in this namespace, for requests to services that listen on `port`.
+    pub(crate) fn proxy(&self, namespace: &str, port: u16) -> Proxy {
+        self.envoy(Place::Client, namespace, port)
     }
 
     /// A Kubernetes namespace that no other test has: `shop-3`.

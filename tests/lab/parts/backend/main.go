@@ -2,7 +2,8 @@
 // answered, counts as a service made by msctl does, and fails as it is told to.
 //
 //	lab-backend                                  serves until SIGTERM, then drains
-//	lab-backend call [-timeout 5s] ADDRESS TEXT  asks one over gRPC, once, and prints a line of JSON
+//	lab-backend call [-timeout 5s] [-authority HOST] [-count 1] ADDRESS TEXT
+//	                                             asks one over gRPC, so often, and prints a line of JSON for each answer
 //
 // The environment at start: LISTEN_HOST (127.0.0.1), HTTP_PORT (8080), GRPC_PORT (9090), METRICS_PORT (9100),
 // HOSTNAME (the pod), VERSION; FAULTS (the first faults, as PUT /faults takes them), START_DELAY and DRAIN_DELAY (as
@@ -349,28 +350,41 @@ func end(answers *http.Server, calls *grpc.Server) error {
 	}
 }
 
-// call asks another backend for its health, and to say something.
+// call asks another backend for its health, and to say something, so often over one connection.
 func call(arguments []string) error {
 	flags := flag.NewFlagSet("call", flag.ExitOnError)
 	timeout := flags.Duration("timeout", 5*time.Second, "how long to wait for an answer")
+	authority := flags.String("authority", "", "the host that is asked for, where a proxy answers at the address")
+	count := flags.Int("count", 1, "how often to ask")
 	_ = flags.Parse(arguments)
 	if flags.NArg() != 2 {
-		return errors.New("call [-timeout 5s] ADDRESS TEXT")
+		return errors.New("call [-timeout 5s] [-authority HOST] [-count 1] ADDRESS TEXT")
 	}
-	plain := grpc.WithTransportCredentials(insecure.NewCredentials())
-	connection, err := grpc.NewClient("passthrough:///"+flags.Arg(0), plain)
+	options := []grpc.DialOption{grpc.WithTransportCredentials(insecure.NewCredentials())}
+	if *authority != "" {
+		options = append(options, grpc.WithAuthority(*authority))
+	}
+	connection, err := grpc.NewClient("passthrough:///"+flags.Arg(0), options...)
 	if err != nil {
 		return err
 	}
 	defer connection.Close()
-	ctx, cancel := context.WithTimeout(context.Background(), *timeout)
+	for range *count {
+		if err := ask(connection, *timeout, flags.Arg(1)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ask asks once, and prints the answer. An error is the client's own where nobody answers; either way its code is told.
+func ask(connection *grpc.ClientConn, timeout time.Duration, text string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
-	// The error is the client's own where nobody answers; either way its code is told.
 	state, _ := healthpb.NewHealthClient(connection).Check(ctx, &healthpb.HealthCheckRequest{Service: service})
 	var header metadata.MD
 	answer := new(wrapperspb.StringValue)
-	method, text := path.Join("/", service, "Say"), wrapperspb.String(flags.Arg(1))
-	err = connection.Invoke(ctx, method, text, answer, grpc.Header(&header))
+	err := connection.Invoke(ctx, path.Join("/", service, "Say"), wrapperspb.String(text), answer, grpc.Header(&header))
 	return json.NewEncoder(os.Stdout).Encode(map[string]any{
 		"code": status.Code(err).String(), "health": state.GetStatus().String(), "text": answer.GetValue(),
 		"pod": strings.Join(header.Get("x-pod"), ""), "version": strings.Join(header.Get("x-version"), ""),
