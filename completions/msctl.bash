@@ -52,20 +52,38 @@ _msctl() {
             msctl__subcmd__canary,explain)
                 cmd="msctl__subcmd__canary__subcmd__explain"
                 ;;
+            msctl__subcmd__canary,export)
+                cmd="msctl__subcmd__canary__subcmd__export"
+                ;;
             msctl__subcmd__canary,help)
                 cmd="msctl__subcmd__canary__subcmd__help"
+                ;;
+            msctl__subcmd__canary,history)
+                cmd="msctl__subcmd__canary__subcmd__history"
                 ;;
             msctl__subcmd__canary,rehearse)
                 cmd="msctl__subcmd__canary__subcmd__rehearse"
                 ;;
+            msctl__subcmd__canary,report)
+                cmd="msctl__subcmd__canary__subcmd__report"
+                ;;
             msctl__subcmd__canary__subcmd__help,explain)
                 cmd="msctl__subcmd__canary__subcmd__help__subcmd__explain"
+                ;;
+            msctl__subcmd__canary__subcmd__help,export)
+                cmd="msctl__subcmd__canary__subcmd__help__subcmd__export"
                 ;;
             msctl__subcmd__canary__subcmd__help,help)
                 cmd="msctl__subcmd__canary__subcmd__help__subcmd__help"
                 ;;
+            msctl__subcmd__canary__subcmd__help,history)
+                cmd="msctl__subcmd__canary__subcmd__help__subcmd__history"
+                ;;
             msctl__subcmd__canary__subcmd__help,rehearse)
                 cmd="msctl__subcmd__canary__subcmd__help__subcmd__rehearse"
+                ;;
+            msctl__subcmd__canary__subcmd__help,report)
+                cmd="msctl__subcmd__canary__subcmd__help__subcmd__report"
                 ;;
             msctl__subcmd__help,canary)
                 cmd="msctl__subcmd__help__subcmd__canary"
@@ -103,8 +121,17 @@ _msctl() {
             msctl__subcmd__help__subcmd__canary,explain)
                 cmd="msctl__subcmd__help__subcmd__canary__subcmd__explain"
                 ;;
+            msctl__subcmd__help__subcmd__canary,export)
+                cmd="msctl__subcmd__help__subcmd__canary__subcmd__export"
+                ;;
+            msctl__subcmd__help__subcmd__canary,history)
+                cmd="msctl__subcmd__help__subcmd__canary__subcmd__history"
+                ;;
             msctl__subcmd__help__subcmd__canary,rehearse)
                 cmd="msctl__subcmd__help__subcmd__canary__subcmd__rehearse"
+                ;;
+            msctl__subcmd__help__subcmd__canary,report)
+                cmd="msctl__subcmd__help__subcmd__canary__subcmd__report"
                 ;;
             *)
                 ;;
@@ -139,7 +166,7 @@ _msctl() {
             return 0
             ;;
         msctl__subcmd__canary)
-            opts="-C -h --output --directory --help rehearse explain help"
+            opts="-C -h --output --directory --help rehearse explain history report export help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -190,8 +217,42 @@ _msctl() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        msctl__subcmd__canary__subcmd__export)
+            opts="-C -h --to --prometheus --output --directory --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --to)
+                    COMPREPLY=($(compgen -W "flagger argo-rollouts" -- "${cur}"))
+                    return 0
+                    ;;
+                --prometheus)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "human json ci" -- "${cur}"))
+                    return 0
+                    ;;
+                --directory)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -C)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         msctl__subcmd__canary__subcmd__help)
-            opts="rehearse explain help"
+            opts="rehearse explain history report export help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -205,6 +266,20 @@ _msctl() {
             return 0
             ;;
         msctl__subcmd__canary__subcmd__help__subcmd__explain)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        msctl__subcmd__canary__subcmd__help__subcmd__export)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -232,6 +307,20 @@ _msctl() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        msctl__subcmd__canary__subcmd__help__subcmd__history)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         msctl__subcmd__canary__subcmd__help__subcmd__rehearse)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
@@ -239,6 +328,50 @@ _msctl() {
                 return 0
             fi
             case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        msctl__subcmd__canary__subcmd__help__subcmd__report)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        msctl__subcmd__canary__subcmd__history)
+            opts="-C -h --limit --output --directory --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --limit)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "human json ci" -- "${cur}"))
+                    return 0
+                    ;;
+                --directory)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -C)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -282,6 +415,36 @@ _msctl() {
                     return 0
                     ;;
                 --seed)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "human json ci" -- "${cur}"))
+                    return 0
+                    ;;
+                --directory)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -C)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        msctl__subcmd__canary__subcmd__report)
+            opts="-C -h --out --force --overwrite --output --directory --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --out)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -463,7 +626,7 @@ _msctl() {
             return 0
             ;;
         msctl__subcmd__help__subcmd__canary)
-            opts="rehearse explain"
+            opts="rehearse explain history report export"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -490,7 +653,49 @@ _msctl() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        msctl__subcmd__help__subcmd__canary__subcmd__export)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        msctl__subcmd__help__subcmd__canary__subcmd__history)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         msctl__subcmd__help__subcmd__canary__subcmd__rehearse)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        msctl__subcmd__help__subcmd__canary__subcmd__report)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )

@@ -84,14 +84,17 @@ json\t'One JSON document; streams are JSON Lines'
 ci\t'Plain lines, one an event, and annotations where the CI system has them'"
 complete -c msctl -n "__fish_msctl_using_subcommand gate" -s C -l directory -d 'The service\'s directory (default: the current one)' -r -F
 complete -c msctl -n "__fish_msctl_using_subcommand gate" -s h -l help -d 'Print help; all of it: `msctl help VERB`'
-complete -c msctl -n "__fish_msctl_using_subcommand canary; and not __fish_seen_subcommand_from rehearse explain help" -l output -d 'What goes to stdout (auto: human, or ci when CI is set)' -r -f -a "human\t'For eyes: colour and live views where there is a terminal'
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and not __fish_seen_subcommand_from rehearse explain history report export help" -l output -d 'What goes to stdout (auto: human, or ci when CI is set)' -r -f -a "human\t'For eyes: colour and live views where there is a terminal'
 json\t'One JSON document; streams are JSON Lines'
 ci\t'Plain lines, one an event, and annotations where the CI system has them'"
-complete -c msctl -n "__fish_msctl_using_subcommand canary; and not __fish_seen_subcommand_from rehearse explain help" -s C -l directory -d 'The service\'s directory (default: the current one)' -r -F
-complete -c msctl -n "__fish_msctl_using_subcommand canary; and not __fish_seen_subcommand_from rehearse explain help" -s h -l help -d 'Print help; all of it: `msctl help VERB`'
-complete -c msctl -n "__fish_msctl_using_subcommand canary; and not __fish_seen_subcommand_from rehearse explain help" -f -a "rehearse" -d 'Try a release without a cluster'
-complete -c msctl -n "__fish_msctl_using_subcommand canary; and not __fish_seen_subcommand_from rehearse explain help" -f -a "explain" -d 'Recompute every decision of a release from its journal'
-complete -c msctl -n "__fish_msctl_using_subcommand canary; and not __fish_seen_subcommand_from rehearse explain help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and not __fish_seen_subcommand_from rehearse explain history report export help" -s C -l directory -d 'The service\'s directory (default: the current one)' -r -F
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and not __fish_seen_subcommand_from rehearse explain history report export help" -s h -l help -d 'Print help; all of it: `msctl help VERB`'
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and not __fish_seen_subcommand_from rehearse explain history report export help" -f -a "rehearse" -d 'Try a release without a cluster'
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and not __fish_seen_subcommand_from rehearse explain history report export help" -f -a "explain" -d 'Recompute every decision of a release from its journal'
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and not __fish_seen_subcommand_from rehearse explain history report export help" -f -a "history" -d 'List the releases of this service, newest first'
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and not __fish_seen_subcommand_from rehearse explain history report export help" -f -a "report" -d 'Write a release as one HTML page: plots, steps, decisions'
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and not __fish_seen_subcommand_from rehearse explain history report export help" -f -a "export" -d 'Print the plan for Flagger or Argo Rollouts'
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and not __fish_seen_subcommand_from rehearse explain history report export help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from rehearse" -l stable -d 'What serves today: a command (default: the service here, built; else a backend in this process)' -r
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from rehearse" -l canary -d 'What is tried: a command (default: the same as stable)' -r
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from rehearse" -l fault -d 'Break the canary: errors=30%, latency=+200ms, crash, hang' -r
@@ -112,8 +115,32 @@ json\t'One JSON document; streams are JSON Lines'
 ci\t'Plain lines, one an event, and annotations where the CI system has them'"
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from explain" -s C -l directory -d 'The service\'s directory (default: the current one)' -r -F
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from explain" -s h -l help -d 'Print help; all of it: `msctl help VERB`'
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from history" -l limit -d 'So many at the most, the newest first' -r
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from history" -l output -d 'What goes to stdout (auto: human, or ci when CI is set)' -r -f -a "human\t'For eyes: colour and live views where there is a terminal'
+json\t'One JSON document; streams are JSON Lines'
+ci\t'Plain lines, one an event, and annotations where the CI system has them'"
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from history" -s C -l directory -d 'The service\'s directory (default: the current one)' -r -F
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from history" -s h -l help -d 'Print help; all of it: `msctl help VERB`'
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from report" -l out -d 'Write the page here, `-` for stdout (default: beside the journal, with .html)' -r -F
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from report" -l output -d 'What goes to stdout (auto: human, or ci when CI is set)' -r -f -a "human\t'For eyes: colour and live views where there is a terminal'
+json\t'One JSON document; streams are JSON Lines'
+ci\t'Plain lines, one an event, and annotations where the CI system has them'"
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from report" -s C -l directory -d 'The service\'s directory (default: the current one)' -r -F
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from report" -l overwrite -l force -d 'Replace a file that is no page of msctl\'s'
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from report" -s h -l help -d 'Print help; all of it: `msctl help VERB`'
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from export" -l to -d 'The controller' -r -f -a "flagger\t'Flagger\'s Canary'
+argo-rollouts\t'Argo\'s Rollout, with its analysis'"
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from export" -l prometheus -d 'Where Argo Rollouts asks Prometheus (default: <http://prometheus.monitoring.svc.cluster.local:9090>)' -r
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from export" -l output -d 'What goes to stdout (auto: human, or ci when CI is set)' -r -f -a "human\t'For eyes: colour and live views where there is a terminal'
+json\t'One JSON document; streams are JSON Lines'
+ci\t'Plain lines, one an event, and annotations where the CI system has them'"
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from export" -s C -l directory -d 'The service\'s directory (default: the current one)' -r -F
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from export" -s h -l help -d 'Print help; all of it: `msctl help VERB`'
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from help" -f -a "rehearse" -d 'Try a release without a cluster'
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from help" -f -a "explain" -d 'Recompute every decision of a release from its journal'
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from help" -f -a "history" -d 'List the releases of this service, newest first'
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from help" -f -a "report" -d 'Write a release as one HTML page: plots, steps, decisions'
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from help" -f -a "export" -d 'Print the plan for Flagger or Argo Rollouts'
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c msctl -n "__fish_msctl_using_subcommand health" -l url -d 'The service: /livez, /readyz and /startupz are asked below this URL' -r
 complete -c msctl -n "__fish_msctl_using_subcommand health" -l metrics -d 'Also read requests, errors and duration from these Prometheus metrics' -r
@@ -174,3 +201,6 @@ complete -c msctl -n "__fish_msctl_using_subcommand help; and not __fish_seen_su
 complete -c msctl -n "__fish_msctl_using_subcommand help; and not __fish_seen_subcommand_from new generate gate canary health logs tour schema completions man help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c msctl -n "__fish_msctl_using_subcommand help; and __fish_seen_subcommand_from canary" -f -a "rehearse" -d 'Try a release without a cluster'
 complete -c msctl -n "__fish_msctl_using_subcommand help; and __fish_seen_subcommand_from canary" -f -a "explain" -d 'Recompute every decision of a release from its journal'
+complete -c msctl -n "__fish_msctl_using_subcommand help; and __fish_seen_subcommand_from canary" -f -a "history" -d 'List the releases of this service, newest first'
+complete -c msctl -n "__fish_msctl_using_subcommand help; and __fish_seen_subcommand_from canary" -f -a "report" -d 'Write a release as one HTML page: plots, steps, decisions'
+complete -c msctl -n "__fish_msctl_using_subcommand help; and __fish_seen_subcommand_from canary" -f -a "export" -d 'Print the plan for Flagger or Argo Rollouts'

@@ -93,7 +93,7 @@ pub fn find(service: &Path, wanted: Option<&str>) -> Result<PathBuf, Failure> {
     if let Some(path) = wanted.map(Path::new).filter(|path| path.is_file()) {
         return Ok(path.to_owned());
     }
-    let mut journals = all(&service.join(DIRECTORY))?;
+    let mut journals = all(service)?;
     if journals.is_empty() {
         return Err(Failure::new(
             Kind::NoEvidence,
@@ -124,10 +124,12 @@ pub fn find(service: &Path, wanted: Option<&str>) -> Result<PathBuf, Failure> {
     }
 }
 
-fn all(directory: &Path) -> Result<Vec<(PathBuf, std::time::SystemTime)>, Failure> {
-    let entries = match std::fs::read_dir(directory) {
+/// Every journal of the service, with the time of its last change; what is called so need not be one.
+pub fn all(service: &Path) -> Result<Vec<(PathBuf, std::time::SystemTime)>, Failure> {
+    let directory = service.join(DIRECTORY);
+    let entries = match std::fs::read_dir(&directory) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(Failure::io("read", directory, error)),
+        Err(error) => return Err(Failure::io("read", &directory, error)),
         Ok(entries) => entries,
     };
     let mut found = Vec::new();

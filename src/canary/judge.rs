@@ -98,7 +98,7 @@ const LOWER: [f64; 4] = [0.0, 0.1, 0.25, 0.5];
 const HIGHER: [f64; 4] = [1.5, 2.0, 4.0, 10.0];
 const HIGHEST_BAR: f64 = 0.9;
 /// Latencies below this edge are noise of the machine.
-const FIRST_EDGE: usize = 2;
+pub(super) const FIRST_EDGE: usize = 2;
 /// The shares of the metrics in `harm`.
 const SHARES: [f64; 3] = [0.6, 0.25, 0.15];
 /// The strength of the split test's prior, and the α below which it speaks.

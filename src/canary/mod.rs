@@ -4,10 +4,12 @@
 
 mod count;
 pub mod driver;
+pub mod history;
 pub mod journal;
 pub mod judge;
 pub mod machine;
 pub mod meter;
+pub mod page;
 pub mod plan;
 pub mod rehearsal;
 pub mod replay;

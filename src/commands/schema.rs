@@ -4,7 +4,10 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema};
 use serde_json::{Value, json};
 
+use super::canary::export::Exported;
+use super::canary::history::History;
 use super::canary::rehearse::Event;
+use super::canary::report::Written;
 use super::canary::show::ReleaseReport;
 use super::{Context, generate, logs, new, tour};
 use crate::config::service::Service;
@@ -36,12 +39,27 @@ pub struct Args {
 struct Document(&'static str, &'static str, fn() -> Schema);
 
 /// Every document.
-const DOCUMENTS: [Document; 12] = [
+const DOCUMENTS: [Document; 15] = [
     Document("msctl.service/v1", "msctl.yaml", read::<Service>),
     Document(
         "msctl.canary.event/v1",
         "what `canary rehearse` sees and decides, line by line",
         written::<Event<'static>>,
+    ),
+    Document(
+        "msctl.canary.export/v1",
+        "the answer of `canary export`",
+        written::<Exported<'static>>,
+    ),
+    Document(
+        "msctl.canary.history/v1",
+        "the answer of `canary history`",
+        written::<History>,
+    ),
+    Document(
+        "msctl.canary.page/v1",
+        "the answer of `canary report`",
+        written::<Written>,
     ),
     Document(
         "msctl.canary.report/v1",

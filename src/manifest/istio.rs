@@ -51,7 +51,7 @@ fn virtual_service(service: &Service) -> Value {
 }
 
 /// Its own host, and those it answers to besides. A short name would be looked up in the namespace of the file: it is made whole.
-fn hosts(service: &Service) -> Vec<String> {
+pub(super) fn hosts(service: &Service) -> Vec<String> {
     let mut hosts = vec![own_host(service)];
     for host in service.hosts() {
         let whole = if host.contains('.') {
@@ -87,7 +87,7 @@ fn route(service: &Service, name: &str, port: u16) -> Value {
 }
 
 /// All tries fit into the timeout, so that the last of them is not cut short by it.
-fn retries(service: &Service) -> Value {
+pub(super) fn retries(service: &Service) -> Value {
     let retries = u64::from(service.mesh.retries);
     if retries == 0 {
         // Without this, Istio tries twice more.
@@ -97,7 +97,7 @@ fn retries(service: &Service) -> Value {
     json!({ "attempts": retries, "perTryTimeout": each, "retryOn": RETRY_ON })
 }
 
-fn destination_rule(service: &Service) -> Value {
+pub(super) fn destination_rule(service: &Service) -> Value {
     json!({
         "apiVersion": API,
         "kind": "DestinationRule",

@@ -241,7 +241,7 @@ fn resources(service: &Service) -> Value {
 }
 
 /// The canary keeps one replica between releases, so that a file applied again never takes away what carries traffic.
-fn autoscaler(service: &Service, track: Track) -> Value {
+pub(super) fn autoscaler(service: &Service, track: Track) -> Value {
     let replicas = service.deploy.replicas;
     let least = if track == Track::Stable { replicas.min } else { 1 };
     json!({

@@ -1,9 +1,10 @@
-//! Dockerfile, Kubernetes, Istio: pure functions, description → text.
+//! Dockerfile, Kubernetes, Istio, the canary of a controller: pure functions, description → text.
 //!
 //! The same description gives the same bytes. It must not know where its files go on a disk, nor what stands there.
 
 #[cfg(test)]
 mod check;
+pub mod controller;
 pub mod dockerfile;
 pub mod istio;
 pub mod kubernetes;

@@ -11,6 +11,9 @@ fn the_documents_are_listed_and_a_wrong_name_says_the_nearest() {
     $ msctl schema --list
     service          msctl.service/v1          msctl.yaml
     canary.event     msctl.canary.event/v1     what `canary rehearse` sees and decides, line by line
+    canary.export    msctl.canary.export/v1    the answer of `canary export`
+    canary.history   msctl.canary.history/v1   the answer of `canary history`
+    canary.page      msctl.canary.page/v1      the answer of `canary report`
     canary.report    msctl.canary.report/v1    the answer of `canary rehearse` and `explain`
     failure          msctl.failure/v1          what could not be done, of every command
     gate.report      msctl.gate.report/v1      the answer of `gate`
@@ -26,7 +29,7 @@ fn the_documents_are_listed_and_a_wrong_name_says_the_nearest() {
     insta::assert_snapshot!(sandbox.msctl(["schema", "servcie"]).transcript(), @r"
     $ msctl schema servcie
     ! error: there is no document `servcie`
-    !   hint: did you mean `service`? There are: service, canary.event, canary.report, failure, gate.report, generate.file, generate.report, health.report, logs.line, logs.summary, new.report, tour.report
+    !   hint: did you mean `service`? There are: service, canary.event, canary.export, canary.history, canary.page, canary.report, failure, gate.report, generate.file, generate.report, health.report, logs.line, logs.summary, new.report, tour.report
     (exit 2)
     ");
 }

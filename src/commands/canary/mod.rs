@@ -1,7 +1,10 @@
 //! `msctl canary`: release step by step, and go back when the canary is worse.
 
 pub mod explain;
+pub mod export;
+pub mod history;
 pub mod rehearse;
+pub mod report;
 pub(super) mod show;
 
 use super::Context;
@@ -14,6 +17,12 @@ pub enum Verb {
     Rehearse(rehearse::Args),
     /// Recompute every decision of a release from its journal
     Explain(explain::Args),
+    /// List the releases of this service, newest first
+    History(history::Args),
+    /// Write a release as one HTML page: plots, steps, decisions
+    Report(report::Args),
+    /// Print the plan for Flagger or Argo Rollouts
+    Export(export::Args),
 }
 
 /// Runs it.
@@ -21,5 +30,8 @@ pub fn run(verb: &Verb, context: &Context) -> Result<Exit, Failure> {
     match verb {
         Verb::Rehearse(args) => rehearse::run(args, context),
         Verb::Explain(args) => explain::run(args, context),
+        Verb::History(args) => history::run(args, context),
+        Verb::Report(args) => report::run(args, context),
+        Verb::Export(args) => export::run(args, context),
     }
 }
