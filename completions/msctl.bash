@@ -67,6 +67,9 @@ _msctl() {
             msctl__subcmd__canary,report)
                 cmd="msctl__subcmd__canary__subcmd__report"
                 ;;
+            msctl__subcmd__canary,run)
+                cmd="msctl__subcmd__canary__subcmd__run"
+                ;;
             msctl__subcmd__canary__subcmd__help,explain)
                 cmd="msctl__subcmd__canary__subcmd__help__subcmd__explain"
                 ;;
@@ -84,6 +87,9 @@ _msctl() {
                 ;;
             msctl__subcmd__canary__subcmd__help,report)
                 cmd="msctl__subcmd__canary__subcmd__help__subcmd__report"
+                ;;
+            msctl__subcmd__canary__subcmd__help,run)
+                cmd="msctl__subcmd__canary__subcmd__help__subcmd__run"
                 ;;
             msctl__subcmd__help,canary)
                 cmd="msctl__subcmd__help__subcmd__canary"
@@ -133,6 +139,9 @@ _msctl() {
             msctl__subcmd__help__subcmd__canary,report)
                 cmd="msctl__subcmd__help__subcmd__canary__subcmd__report"
                 ;;
+            msctl__subcmd__help__subcmd__canary,run)
+                cmd="msctl__subcmd__help__subcmd__canary__subcmd__run"
+                ;;
             *)
                 ;;
         esac
@@ -166,7 +175,7 @@ _msctl() {
             return 0
             ;;
         msctl__subcmd__canary)
-            opts="-C -h --output --directory --help rehearse explain history report export help"
+            opts="-C -h --output --directory --help rehearse run explain history report export help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -252,7 +261,7 @@ _msctl() {
             return 0
             ;;
         msctl__subcmd__canary__subcmd__help)
-            opts="rehearse explain history report export help"
+            opts="rehearse run explain history report export help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -336,6 +345,20 @@ _msctl() {
             return 0
             ;;
         msctl__subcmd__canary__subcmd__help__subcmd__report)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        msctl__subcmd__canary__subcmd__help__subcmd__run)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -445,6 +468,76 @@ _msctl() {
             fi
             case "${prev}" in
                 --out)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "human json ci" -- "${cur}"))
+                    return 0
+                    ;;
+                --directory)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -C)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        msctl__subcmd__canary__subcmd__run)
+            opts="-n -C -h --kubeconfig --context --namespace --route --mesh --prometheus --metrics --interval --steps --hold --dry-run --output --directory --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --kubeconfig)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --context)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --namespace)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -n)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --route)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --mesh)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --prometheus)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --metrics)
+                    COMPREPLY=($(compgen -W "istio envoy" -- "${cur}"))
+                    return 0
+                    ;;
+                --interval)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --steps)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --hold)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -626,7 +719,7 @@ _msctl() {
             return 0
             ;;
         msctl__subcmd__help__subcmd__canary)
-            opts="rehearse explain history report export"
+            opts="rehearse run explain history report export"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -696,6 +789,20 @@ _msctl() {
             return 0
             ;;
         msctl__subcmd__help__subcmd__canary__subcmd__report)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        msctl__subcmd__help__subcmd__canary__subcmd__run)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )

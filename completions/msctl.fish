@@ -84,17 +84,18 @@ json\t'One JSON document; streams are JSON Lines'
 ci\t'Plain lines, one an event, and annotations where the CI system has them'"
 complete -c msctl -n "__fish_msctl_using_subcommand gate" -s C -l directory -d 'The service\'s directory (default: the current one)' -r -F
 complete -c msctl -n "__fish_msctl_using_subcommand gate" -s h -l help -d 'Print help; all of it: `msctl help VERB`'
-complete -c msctl -n "__fish_msctl_using_subcommand canary; and not __fish_seen_subcommand_from rehearse explain history report export help" -l output -d 'What goes to stdout (auto: human, or ci when CI is set)' -r -f -a "human\t'For eyes: colour and live views where there is a terminal'
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and not __fish_seen_subcommand_from rehearse run explain history report export help" -l output -d 'What goes to stdout (auto: human, or ci when CI is set)' -r -f -a "human\t'For eyes: colour and live views where there is a terminal'
 json\t'One JSON document; streams are JSON Lines'
 ci\t'Plain lines, one an event, and annotations where the CI system has them'"
-complete -c msctl -n "__fish_msctl_using_subcommand canary; and not __fish_seen_subcommand_from rehearse explain history report export help" -s C -l directory -d 'The service\'s directory (default: the current one)' -r -F
-complete -c msctl -n "__fish_msctl_using_subcommand canary; and not __fish_seen_subcommand_from rehearse explain history report export help" -s h -l help -d 'Print help; all of it: `msctl help VERB`'
-complete -c msctl -n "__fish_msctl_using_subcommand canary; and not __fish_seen_subcommand_from rehearse explain history report export help" -f -a "rehearse" -d 'Try a release without a cluster'
-complete -c msctl -n "__fish_msctl_using_subcommand canary; and not __fish_seen_subcommand_from rehearse explain history report export help" -f -a "explain" -d 'Recompute every decision of a release from its journal'
-complete -c msctl -n "__fish_msctl_using_subcommand canary; and not __fish_seen_subcommand_from rehearse explain history report export help" -f -a "history" -d 'List the releases of this service, newest first'
-complete -c msctl -n "__fish_msctl_using_subcommand canary; and not __fish_seen_subcommand_from rehearse explain history report export help" -f -a "report" -d 'Write a release as one HTML page: plots, steps, decisions'
-complete -c msctl -n "__fish_msctl_using_subcommand canary; and not __fish_seen_subcommand_from rehearse explain history report export help" -f -a "export" -d 'Print the plan for Flagger or Argo Rollouts'
-complete -c msctl -n "__fish_msctl_using_subcommand canary; and not __fish_seen_subcommand_from rehearse explain history report export help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and not __fish_seen_subcommand_from rehearse run explain history report export help" -s C -l directory -d 'The service\'s directory (default: the current one)' -r -F
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and not __fish_seen_subcommand_from rehearse run explain history report export help" -s h -l help -d 'Print help; all of it: `msctl help VERB`'
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and not __fish_seen_subcommand_from rehearse run explain history report export help" -f -a "rehearse" -d 'Try a release without a cluster'
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and not __fish_seen_subcommand_from rehearse run explain history report export help" -f -a "run" -d 'Release the canary in a cluster, step by step'
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and not __fish_seen_subcommand_from rehearse run explain history report export help" -f -a "explain" -d 'Recompute every decision of a release from its journal'
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and not __fish_seen_subcommand_from rehearse run explain history report export help" -f -a "history" -d 'List the releases of this service, newest first'
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and not __fish_seen_subcommand_from rehearse run explain history report export help" -f -a "report" -d 'Write a release as one HTML page: plots, steps, decisions'
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and not __fish_seen_subcommand_from rehearse run explain history report export help" -f -a "export" -d 'Print the plan for Flagger or Argo Rollouts'
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and not __fish_seen_subcommand_from rehearse run explain history report export help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from rehearse" -l stable -d 'What serves today: a command (default: the service here, built; else a backend in this process)' -r
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from rehearse" -l canary -d 'What is tried: a command (default: the same as stable)' -r
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from rehearse" -l fault -d 'Break the canary: errors=30%, latency=+200ms, crash, hang' -r
@@ -110,6 +111,23 @@ complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subc
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from rehearse" -l built-in -d 'Use the backends in this process, whatever there is to build'
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from rehearse" -l fast -d 'Time runs 50 times as fast, with as many more requests; latencies stay what they are'
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from rehearse" -s h -l help -d 'Print help; all of it: `msctl help VERB`'
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from run" -l kubeconfig -d 'The kubeconfig (default: KUBECONFIG, then ~/.kube/config)' -r -F
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from run" -l context -d 'The context in it (default: the current one)' -r
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from run" -s n -l namespace -d 'The namespace (default: that of msctl.yaml)' -r
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from run" -l route -d 'The `VirtualService` that splits the traffic (default: called as the service)' -r
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from run" -l mesh -d 'Where istiod is; its proxies are asked what is in force' -r
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from run" -l prometheus -d 'Where counters are read' -r
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from run" -l metrics -d 'Whose counters they are' -r -f -a "istio\t'`istio_requests_total`, as the callers\' proxies report it'
+envoy\t'`envoy_cluster_upstream_rq…`, as Envoy counts by itself'"
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from run" -l interval -d 'How long it is between two scrapes' -r
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from run" -l steps -d 'The steps in percent (default: those of msctl.yaml)' -r
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from run" -l hold -d 'How long each step is watched at least (default: that of msctl.yaml)' -r
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from run" -l output -d 'What goes to stdout (auto: human, or ci when CI is set)' -r -f -a "human\t'For eyes: colour and live views where there is a terminal'
+json\t'One JSON document; streams are JSON Lines'
+ci\t'Plain lines, one an event, and annotations where the CI system has them'"
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from run" -s C -l directory -d 'The service\'s directory (default: the current one)' -r -F
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from run" -l dry-run -d 'Say what would be done, and change nothing'
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from run" -s h -l help -d 'Print help; all of it: `msctl help VERB`'
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from explain" -l output -d 'What goes to stdout (auto: human, or ci when CI is set)' -r -f -a "human\t'For eyes: colour and live views where there is a terminal'
 json\t'One JSON document; streams are JSON Lines'
 ci\t'Plain lines, one an event, and annotations where the CI system has them'"
@@ -137,6 +155,7 @@ ci\t'Plain lines, one an event, and annotations where the CI system has them'"
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from export" -s C -l directory -d 'The service\'s directory (default: the current one)' -r -F
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from export" -s h -l help -d 'Print help; all of it: `msctl help VERB`'
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from help" -f -a "rehearse" -d 'Try a release without a cluster'
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from help" -f -a "run" -d 'Release the canary in a cluster, step by step'
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from help" -f -a "explain" -d 'Recompute every decision of a release from its journal'
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from help" -f -a "history" -d 'List the releases of this service, newest first'
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from help" -f -a "report" -d 'Write a release as one HTML page: plots, steps, decisions'
@@ -200,6 +219,7 @@ complete -c msctl -n "__fish_msctl_using_subcommand help; and not __fish_seen_su
 complete -c msctl -n "__fish_msctl_using_subcommand help; and not __fish_seen_subcommand_from new generate gate canary health logs tour schema completions man help" -f -a "man" -d 'Write the man pages'
 complete -c msctl -n "__fish_msctl_using_subcommand help; and not __fish_seen_subcommand_from new generate gate canary health logs tour schema completions man help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c msctl -n "__fish_msctl_using_subcommand help; and __fish_seen_subcommand_from canary" -f -a "rehearse" -d 'Try a release without a cluster'
+complete -c msctl -n "__fish_msctl_using_subcommand help; and __fish_seen_subcommand_from canary" -f -a "run" -d 'Release the canary in a cluster, step by step'
 complete -c msctl -n "__fish_msctl_using_subcommand help; and __fish_seen_subcommand_from canary" -f -a "explain" -d 'Recompute every decision of a release from its journal'
 complete -c msctl -n "__fish_msctl_using_subcommand help; and __fish_seen_subcommand_from canary" -f -a "history" -d 'List the releases of this service, newest first'
 complete -c msctl -n "__fish_msctl_using_subcommand help; and __fish_seen_subcommand_from canary" -f -a "report" -d 'Write a release as one HTML page: plots, steps, decisions'

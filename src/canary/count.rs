@@ -59,7 +59,7 @@ impl Counts {
 /// Both arms at one time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Reading {
-    /// Since the release began.
+    /// The time of the counters, by a clock of their own that only goes forward.
     pub at: Duration,
     /// The version that runs.
     pub stable: Counts,
@@ -67,4 +67,6 @@ pub struct Reading {
     pub canary: Counts,
     /// Whether how long requests took since the last reading says something of who answered them.
     pub latencies: bool,
+    /// How old what is counted may be: what was changed less than this before `at` may not show in all of it yet.
+    pub lag: Duration,
 }

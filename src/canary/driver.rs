@@ -82,7 +82,7 @@ impl<R: Router, M: Meter> Driver<'_, R, M> {
     }
 
     fn look(&mut self, clock: &Clock, lost: Option<String>) -> Input {
-        let at = u64::try_from(clock.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let at = millis(clock.elapsed());
         if let Some(kind) = self.interrupt.asked() {
             self.interrupt.forget();
             let by = if kind == Kind::Terminated {
@@ -98,11 +98,18 @@ impl<R: Router, M: Meter> Driver<'_, R, M> {
                 return Input::Lost { at, weight, why };
             }
             (None, Err(failure)) => {
-                let why = said(&failure);
-                return Input::Lost { at, weight: None, why };
+                let (weight, why) = (None, said(&failure));
+                return if failure.kind() == Kind::Conflict {
+                    Input::Taken { at, weight, why }
+                } else {
+                    Input::Lost { at, weight, why }
+                };
             }
             (None, Ok(weight)) => weight,
         };
+        if let Some(why) = self.router.unready() {
+            return Input::Unready { at, weight, why };
+        }
         match self.meter.read() {
             Ok(reading) => Input::Counters {
                 at,
@@ -110,6 +117,8 @@ impl<R: Router, M: Meter> Driver<'_, R, M> {
                 stable: reading.stable,
                 canary: reading.canary,
                 latencies: reading.latencies,
+                counted: millis(reading.at),
+                lag: millis(reading.lag),
             },
             Err(failure) => Input::Blind {
                 at,
@@ -140,6 +149,10 @@ impl<R: Router, M: Meter> Driver<'_, R, M> {
             }
         }
     }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn said(failure: &Failure) -> String {

@@ -35,6 +35,12 @@ pub enum Input {
         /// Whether how long requests took since the last look says something of who answered them.
         #[serde(default = "usual")]
         latencies: bool,
+        /// The time of the counters, by a clock of their own.
+        #[serde(default)]
+        counted: u64,
+        /// How old they may be: a weight shows in all of them when they are older than it by this.
+        #[serde(default)]
+        lag: u64,
     },
     /// The weight in force, and no counters: evidence stands still.
     Blind {
@@ -52,6 +58,24 @@ pub enum Input {
         /// As the router reads it back, where it does.
         weight: Option<Weight>,
         /// What it said.
+        why: String,
+    },
+    /// The canary cannot take the traffic that it gets: not one of its pods is ready.
+    Unready {
+        /// When.
+        at: u64,
+        /// As the router reads it back.
+        weight: Weight,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// Somebody else drives this release now.
+    Taken {
+        /// When.
+        at: u64,
+        /// As the router reads it back, where it does.
+        weight: Option<Weight>,
+        /// What shows it.
         why: String,
     },
     /// Somebody asked to stop.
@@ -135,6 +159,8 @@ pub enum Reason {
     NotInForce,
     /// The router does not answer.
     Lost,
+    /// The canary is not ready for traffic.
+    Unready,
     /// Somebody else wrote another weight.
     Conflict,
     /// Somebody asked to stop.
@@ -187,7 +213,17 @@ struct Holding {
     /// The last look, and how much of the time before it says nothing of latencies.
     looked: u64,
     blurred: u64,
-    counted: Option<(Counts, Counts)>,
+    counted: Option<Counted>,
+    /// From this time of the counters on, the weight shows in all of them.
+    shows: u64,
+}
+
+/// Counters of stable and canary, and their time.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Counted {
+    at: u64,
+    stable: Counts,
+    canary: Counts,
 }
 
 /// The weight 0 is asked for since this time, and was written last at that one; then the release ends so. Before the first
@@ -252,6 +288,7 @@ impl Machine {
     fn transition(&mut self, input: &Input) -> (Reason, Vec<Effect>) {
         match (self.state.clone(), input) {
             (State::Over, _) => (Reason::Over, Vec::new()),
+            (_, Input::Taken { .. }) => self.conflict(),
             (State::Returning(state), _) => self.returning(state, input),
             (_, Input::Stop { at, by }) => {
                 let outcome = match by {
@@ -261,6 +298,8 @@ impl Machine {
                 self.go_back(*at, Reason::Stopped, outcome)
             }
             (_, Input::Lost { at, .. }) => self.go_back(*at, Reason::Lost, Outcome::CouldNotTell),
+            (State::New, Input::Unready { at, .. }) => self.go_back(*at, Reason::Unready, Outcome::CouldNotTell),
+            (_, Input::Unready { at, .. }) => self.go_back(*at, Reason::Unready, Outcome::RolledBack),
             (State::New, Input::Counters { at, weight, .. } | Input::Blind { at, weight, .. }) => {
                 if *weight == Weight::NONE {
                     self.enter(*at, 0, Reason::Begin)
@@ -271,7 +310,7 @@ impl Machine {
             (
                 State::Settling { since, before },
                 Input::Counters { at, weight, .. } | Input::Blind { at, weight, .. },
-            ) => self.settling(since, before, *at, *weight, counters(input)),
+            ) => self.settling(since, before, *at, *weight, input),
             (State::Holding(_), Input::Counters { weight, .. } | Input::Blind { weight, .. })
                 if *weight != self.asked =>
             {
@@ -301,7 +340,7 @@ impl Machine {
         before: Weight,
         at: u64,
         weight: Weight,
-        now: Option<(Counts, Counts)>,
+        input: &Input,
     ) -> (Reason, Vec<Effect>) {
         if weight == self.asked {
             self.judge.next_step();
@@ -310,7 +349,11 @@ impl Machine {
                 since: at,
                 looked: at,
                 blurred: 0,
-                counted: now,
+                counted: counters(input),
+                shows: match input {
+                    Input::Counters { counted, lag, .. } => counted.saturating_add(*lag),
+                    _ => 0,
+                },
             });
             (Reason::Settled, Vec::new())
         } else if weight != before {
@@ -329,6 +372,8 @@ impl Machine {
             stable,
             canary,
             latencies,
+            counted,
+            lag,
             ..
         } = input
         else {
@@ -343,17 +388,27 @@ impl Machine {
         self.state = State::Holding(Holding {
             looked: at,
             blurred,
-            counted: Some((*stable, *canary)),
+            counted: counters(input),
+            // Nothing was counted when the weight came into force: it shows so long after the first count.
+            shows: if state.counted.is_none() {
+                counted.saturating_add(*lag)
+            } else {
+                state.shows
+            },
             ..*state
         });
         let Some(before) = state.counted else {
             return (Reason::Settled, Vec::new());
         };
-        let new = Increment {
-            stable: stable.since(&before.0),
-            canary: canary.since(&before.1),
+        let mut new = Increment {
+            stable: stable.since(&before.stable),
+            canary: canary.since(&before.canary),
             latencies: *latencies,
         };
+        if before.at < state.shows {
+            // Some of these were sent at the weight before: they say nothing of the split.
+            (new.stable.sent, new.canary.sent) = (0, 0);
+        }
         let evidence = self.judge.observe(self.asked, &new);
         self.verdict(at, watched, watched.saturating_sub(blurred), &evidence)
     }
@@ -462,15 +517,20 @@ impl Input {
     /// When, in milliseconds since the release began.
     pub const fn at(&self) -> u64 {
         match self {
-            Self::Counters { at, .. } | Self::Blind { at, .. } | Self::Lost { at, .. } | Self::Stop { at, .. } => *at,
+            Self::Counters { at, .. }
+            | Self::Blind { at, .. }
+            | Self::Lost { at, .. }
+            | Self::Unready { at, .. }
+            | Self::Taken { at, .. }
+            | Self::Stop { at, .. } => *at,
         }
     }
 
     /// The weight in force, where the router said it.
     pub const fn weight(&self) -> Option<Weight> {
         match self {
-            Self::Counters { weight, .. } | Self::Blind { weight, .. } => Some(*weight),
-            Self::Lost { weight, .. } => *weight,
+            Self::Counters { weight, .. } | Self::Blind { weight, .. } | Self::Unready { weight, .. } => Some(*weight),
+            Self::Lost { weight, .. } | Self::Taken { weight, .. } => *weight,
             Self::Stop { .. } => None,
         }
     }
@@ -481,9 +541,18 @@ const fn usual() -> bool {
     true
 }
 
-fn counters(input: &Input) -> Option<(Counts, Counts)> {
+fn counters(input: &Input) -> Option<Counted> {
     match input {
-        Input::Counters { stable, canary, .. } => Some((*stable, *canary)),
+        Input::Counters {
+            stable,
+            canary,
+            counted,
+            ..
+        } => Some(Counted {
+            at: *counted,
+            stable: *stable,
+            canary: *canary,
+        }),
         _ => None,
     }
 }
@@ -524,6 +593,8 @@ mod tests {
         canary: Counts,
         share: u64,
         latencies: bool,
+        /// How old counters may be.
+        lag: u64,
         decisions: Vec<Decision>,
     }
 
@@ -538,6 +609,7 @@ mod tests {
                 canary,
                 share,
                 latencies: true,
+                lag: 0,
                 decisions: Vec::new(),
             }
         }
@@ -574,6 +646,8 @@ mod tests {
                 stable: self.stable,
                 canary: self.canary,
                 latencies: self.latencies,
+                counted: self.at.saturating_sub(self.lag / 2),
+                lag: self.lag,
             }
         }
 
@@ -832,7 +906,7 @@ mod tests {
                     0 => Input::Stop { at: world.at, by: Stopper::Terminate },
                     1 => Input::Lost { at: world.at, weight: obey.then_some(read), why: "refused".into() },
                     2 => Input::Blind { at: world.at, weight: read, why: "refused".into() },
-                    _ => Input::Counters { at: world.at, weight: read, stable: world.stable, canary: world.canary, latencies: obey },
+                    _ => Input::Counters { at: world.at, weight: read, stable: world.stable, canary: world.canary, latencies: obey, counted: world.at, lag: 0 },
                 };
                 let known = kind > 1 || (kind == 1 && obey);
                 let end = world.tell(&input);
@@ -868,6 +942,60 @@ mod tests {
             }
             world.tell(&Input::Stop { at: world.at, by: Stopper::Interrupt });
             prop_assert_eq!(&world.decisions.last().unwrap().effects, &[Effect::Write(Weight::NONE)]);
+        }
+    }
+
+    #[test]
+    fn a_canary_that_is_not_ready_loses_its_traffic_at_once() {
+        let mut world = World::new(0);
+        for _ in 0..3 {
+            assert_eq!(world.tick(), None);
+        }
+        let (at, weight) = (world.at + 1, world.weight);
+        assert_ne!(weight, Weight::NONE);
+        let why = "none of 2 pods is ready".to_owned();
+        assert_eq!(world.tell(&Input::Unready { at, weight, why }), None);
+        assert_eq!(world.weight, Weight::NONE);
+        assert_eq!(world.tick(), Some(Outcome::RolledBack));
+    }
+
+    #[test]
+    fn before_it_has_traffic_nothing_is_written_for_it() {
+        let mut world = World::new(0);
+        let (at, weight, why) = (0, Weight::NONE, String::new());
+        let end = world.tell(&Input::Unready { at, weight, why });
+        assert_eq!((end, world.decisions[0].effects.len()), (None, 0));
+        assert_eq!(world.tick(), Some(Outcome::CouldNotTell));
+    }
+
+    #[test]
+    fn a_release_that_somebody_else_drives_is_left_alone() {
+        for ticks in 0..4 {
+            let mut world = World::new(0);
+            for _ in 0..ticks {
+                world.tick();
+            }
+            let (at, weight, why) = (world.at + 1, None, String::new());
+            let before = world.weight;
+            let end = world.tell(&Input::Taken { at, weight, why });
+            assert_eq!((end, world.weight), (Some(Outcome::Conflict), before));
+        }
+    }
+
+    #[test]
+    fn requests_of_the_weight_before_are_no_evidence_of_a_wrong_split() {
+        for (lag, split) in [(4_000, false), (0, true)] {
+            let mut world = World::new(0);
+            world.lag = lag;
+            // The first step is in force; what is counted for some looks more was all sent to stable.
+            for _ in 0..4 {
+                world.at += 1_000;
+                world.stable.sent += 200;
+                world.stable.requests += 200;
+                world.tell(&world.counters());
+            }
+            let judged = world.decisions.last().expect("a decision").evidence.split > 6.0;
+            assert_eq!(judged, split, "with counters up to {lag} ms old");
         }
     }
 }

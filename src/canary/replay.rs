@@ -137,6 +137,8 @@ mod tests {
                 stable,
                 canary,
                 latencies: true,
+                counted: tick * 5_000,
+                lag: 0,
             };
             let decision = machine.step(&input);
             journal.add(&input, &decision).unwrap();

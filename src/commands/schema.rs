@@ -6,8 +6,9 @@ use serde_json::{Value, json};
 
 use super::canary::export::Exported;
 use super::canary::history::History;
-use super::canary::rehearse::Event;
 use super::canary::report::Written;
+use super::canary::run::PlanReport;
+use super::canary::screen::Event;
 use super::canary::show::ReleaseReport;
 use super::{Context, generate, logs, new, tour};
 use crate::config::service::Service;
@@ -39,11 +40,11 @@ pub struct Args {
 struct Document(&'static str, &'static str, fn() -> Schema);
 
 /// Every document.
-const DOCUMENTS: [Document; 15] = [
+const DOCUMENTS: [Document; 16] = [
     Document("msctl.service/v1", "msctl.yaml", read::<Service>),
     Document(
         "msctl.canary.event/v1",
-        "what `canary rehearse` sees and decides, line by line",
+        "what `canary rehearse` and `run` see and decide, line by line",
         written::<Event<'static>>,
     ),
     Document(
@@ -62,8 +63,13 @@ const DOCUMENTS: [Document; 15] = [
         written::<Written>,
     ),
     Document(
+        "msctl.canary.plan/v1",
+        "the answer of `canary run --dry-run`",
+        written::<PlanReport>,
+    ),
+    Document(
         "msctl.canary.report/v1",
-        "the answer of `canary rehearse` and `explain`",
+        "the answer of `canary rehearse`, `run` and `explain`",
         written::<ReleaseReport>,
     ),
     Document(

@@ -1,4 +1,5 @@
 //! The doors to the network.
 
 pub mod http;
+pub mod kube;
 pub mod prometheus;

@@ -85,6 +85,8 @@ fn rehearse(plan: &Plan, world: World, seed: u64) -> (Outcome, u64, u64) {
             stable,
             canary,
             latencies: true,
+            counted: look * TICK,
+            lag: 0,
         };
         let Decision { effects, .. } = machine.step(&input);
         for effect in effects {

@@ -2,6 +2,7 @@
 
 mod canary;
 mod canary_journals;
+mod canary_run;
 mod gate;
 mod generate;
 mod health;

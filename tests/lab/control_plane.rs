@@ -121,6 +121,7 @@ impl ControlPlane {
         let rules = json!([
             {"apiGroups": ["apps", "networking.istio.io", "gateway.networking.k8s.io", "coordination.k8s.io"], "resources": ["*"], "verbs": ["*"]},
             {"apiGroups": [""], "resources": ["pods", "pods/log", "events", "services"], "verbs": ["get", "list", "watch"]},
+            {"apiGroups": [""], "resources": ["pods/portforward"], "verbs": ["get", "create"]},
         ]);
         let role = json!({"metadata": {"name": "lab-releaser"}, "rules": rules});
         api.post(&format!("{rbac}/clusterroles"), &role).ok();

@@ -36,6 +36,7 @@ pub(crate) use ground::Ground;
 pub(crate) use mesh::{ALL, Mesh, Place, Proxy, Weights, route_of_rule};
 pub(crate) use node::{Node, Program};
 pub(crate) use part::Part;
+pub(crate) use prometheus::Prometheus;
 pub(crate) use servers::{Kind, Server};
 pub(crate) use wire::Wire;
 

@@ -26,6 +26,8 @@ pub(super) fn entries(plan: &Plan, looks: u64, of: u64) -> Vec<Entry> {
             stable,
             canary,
             latencies: true,
+            counted: look * plan.interval,
+            lag: 0,
         };
         let decision = machine.step(&input);
         for effect in &decision.effects {
@@ -237,6 +239,8 @@ fn counters_beyond_all_measure_are_drawn() {
                 stable: counts,
                 canary: counts,
                 latencies: true,
+                counted: at * (u64::MAX / 5),
+                lag: 0,
             };
             Entry {
                 decision: machine.step(&input),

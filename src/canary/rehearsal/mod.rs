@@ -259,6 +259,7 @@ impl Meter for Gauge {
             stable,
             canary,
             latencies: !self.busy.look(at),
+            lag: Duration::ZERO,
         })
     }
 }

@@ -162,6 +162,7 @@ pub(super) fn decided(decision: &Decision) -> String {
         Reason::Patience => "no proof in time",
         Reason::NotInForce => "the weight did not come into force",
         Reason::Lost => "the router does not answer",
+        Reason::Unready => "the canary is not ready for traffic",
         Reason::Conflict => "somebody else moved traffic",
         Reason::Stopped => "asked to stop",
         Reason::Returning => "waits for stable to have all traffic",

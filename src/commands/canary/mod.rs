@@ -3,8 +3,11 @@
 pub mod explain;
 pub mod export;
 pub mod history;
+mod place;
 pub mod rehearse;
 pub mod report;
+pub mod run;
+pub(super) mod screen;
 pub(super) mod show;
 
 use super::Context;
@@ -15,6 +18,8 @@ use crate::failure::{Exit, Failure};
 pub enum Verb {
     /// Try a release without a cluster
     Rehearse(rehearse::Args),
+    /// Release the canary in a cluster, step by step
+    Run(run::Args),
     /// Recompute every decision of a release from its journal
     Explain(explain::Args),
     /// List the releases of this service, newest first
@@ -29,6 +34,7 @@ pub enum Verb {
 pub fn run(verb: &Verb, context: &Context) -> Result<Exit, Failure> {
     match verb {
         Verb::Rehearse(args) => rehearse::run(args, context),
+        Verb::Run(args) => run::run(args, context),
         Verb::Explain(args) => explain::run(args, context),
         Verb::History(args) => history::run(args, context),
         Verb::Report(args) => report::run(args, context),

@@ -1,25 +1,21 @@
 //! `msctl canary rehearse`: the real plan, machine, judge and journal over a weighted proxy in this process.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use super::explain::decided;
-use super::show::{ReleaseReport, cells, exit, head, strength, why, word};
-use crate::canary::driver::{Driver, End};
+use super::screen::Screen;
+use super::show::exit;
+use crate::canary::driver::Driver;
 use crate::canary::journal::{self, Header, Journal};
-use crate::canary::judge::Judge;
-use crate::canary::machine::{Decision, Input, Machine, Outcome};
+use crate::canary::machine::Machine;
 use crate::canary::plan::Plan;
 use crate::canary::rehearsal::{Arrivals, Fault, Faults, Upstream, World, WorldRequest, build};
-use crate::canary::summary::Summary;
 use crate::commands::Context;
 use crate::config::names::ServiceName;
 use crate::config::service::Service;
-use crate::config::units::{Span, Steps, Weight};
+use crate::config::units::{Span, Steps};
 use crate::failure::{Exit, Failure, Kind};
 use crate::process::service::{Program, ServiceRequest};
 use crate::process::{Clock, Interrupt};
-use crate::ui::{Live, Output, Page, Report, clean, count, duration};
 
 /// How much faster `--fast` is.
 const FAST: u64 = 50;
@@ -87,8 +83,8 @@ pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     let header = request.header(&over);
     let journal = Journal::create(context.directory(), &header)?;
     let path = journal.path().to_owned();
-    let mut screen = Screen::new(context, &header, request.rate);
-    screen.begin(request.speed);
+    let mut screen = Screen::new(context, &header);
+    screen.begin(request.rate, request.speed);
     let mut driver = Driver {
         machine: Machine::new(plan),
         router: world.router(),
@@ -256,200 +252,5 @@ fn upstreams(
                 format!("2 processes of cmd/{name}"),
             ))
         }
-    }
-}
-
-/// What a person, a CI log or a machine sees while it goes on.
-struct Screen<'a> {
-    context: &'a Context,
-    live: Live,
-    summary: Summary,
-    threshold: f64,
-    plan: Plan,
-    rate: f64,
-    id: String,
-}
-
-/// `msctl.canary.event/v1`: one thing seen and decided.
-#[derive(serde::Serialize, schemars::JsonSchema)]
-pub(in crate::commands) struct Event<'a> {
-    id: &'a str,
-    input: &'a Input,
-    decision: &'a Decision,
-}
-
-impl<'a> Screen<'a> {
-    fn new(context: &'a Context, header: &Header, rate: f64) -> Self {
-        Self {
-            live: context.ui.live(),
-            context,
-            summary: Summary::default(),
-            threshold: 1.0 / header.plan.judge.alpha,
-            plan: header.plan.clone(),
-            rate,
-            id: header.id.clone(),
-        }
-        .announced(header)
-    }
-
-    /// Says what begins.
-    fn announced(self, header: &Header) -> Self {
-        let head = format!(
-            "{} {}: {}, alpha {}",
-            header.service, header.id, header.setting, header.plan.judge.alpha
-        );
-        if self.context.ui.output() != Output::Json {
-            self.context.ui.data(&format!("{head}\n"));
-        }
-        self
-    }
-
-    /// How long it will take, before it takes that long.
-    fn begin(&self, speed: u64) {
-        let needed = Judge::new(self.plan.judge.clone()).needed(Weight::NONE).unwrap_or(0);
-        let expected = Duration::from_millis(self.plan.expected(self.rate, needed));
-        if speed > 1 && !self.context.ui.watching() {
-            return;
-        }
-        let hint = if speed == 1 && expected > Duration::from_mins(2) {
-            ", `--fast` seconds"
-        } else {
-            ""
-        };
-        self.context.ui.note(&format!(
-            "A good canary takes about {}{hint}. Ctrl-C puts traffic back.",
-            duration(expected)
-        ));
-    }
-
-    fn see(&mut self, input: &Input, decision: &Decision) {
-        let before = self.summary.rows.len();
-        self.summary.add(input, decision);
-        match self.context.ui.output() {
-            Output::Json => {
-                let event = Event {
-                    id: &self.id,
-                    input,
-                    decision,
-                };
-                self.context.ui.document("msctl.canary.event/v1", &event);
-            }
-            Output::Ci if !decision.effects.is_empty() || self.summary.rows.len() > before => {
-                self.context.ui.data(&format!("{}\n", self.line(input, decision)));
-            }
-            Output::Ci => {}
-            Output::Human => self.draw(decision),
-        }
-    }
-
-    /// One event as a line of a log.
-    fn line(&self, input: &Input, decision: &Decision) -> String {
-        let seconds = Duration::from_millis(input.at());
-        let row = self.summary.rows.last().map_or(String::new(), |row| {
-            let cells = cells(row);
-            format!(
-                "  measured {}, canary failed {}, stable failed {}",
-                cells[1], cells[2], cells[3]
-            )
-        });
-        format!(
-            "[{:>6.1} s] {}: {}{row}",
-            seconds.as_secs_f64(),
-            decision.asked,
-            decided(decision)
-        )
-    }
-
-    fn draw(&mut self, decision: &Decision) {
-        let mut page = self.context.ui.page();
-        let mut rows = vec![head()];
-        rows.extend(self.summary.rows.iter().map(cells));
-        let to_come = self.plan.steps.len().saturating_sub(self.summary.rows.len());
-        rows.extend(
-            self.plan
-                .steps
-                .iter()
-                .rev()
-                .take(to_come)
-                .rev()
-                .map(|w| vec![format!("{:>5}", w.to_string())]),
-        );
-        page.table(2, &rows);
-        page.line(format!("  now: {}", decided(decision)));
-        page.line(page.paint.faint(&format!(
-            "  harm rolls back at {0}, safe is enough at {0} · Ctrl-C puts traffic back",
-            strength(self.threshold)
-        )));
-        self.live.show(page);
-    }
-
-    fn report(self, header: &Header, end: End, journal: &Path) -> Rehearsed {
-        let report = ReleaseReport {
-            id: header.id.clone(),
-            service: header.service.clone(),
-            setting: header.setting.clone(),
-            outcome: Some(end.outcome),
-            weight: end.weight,
-            took_ms: u64::try_from(end.took.as_millis()).unwrap_or(u64::MAX),
-            threshold: self.threshold,
-            steps: self.summary.rows.clone(),
-            harmed: self.summary.harmed(),
-            journal: journal.display().to_string(),
-            recomputed: None,
-        };
-        Rehearsed {
-            explain: self.context.typed(&format!("canary explain {}", report.id)),
-            report,
-            end,
-            summary: self.summary,
-        }
-    }
-}
-
-/// A rehearsal that ended.
-struct Rehearsed {
-    report: ReleaseReport,
-    end: End,
-    summary: Summary,
-    /// What tells why, as it is typed.
-    explain: String,
-}
-
-impl serde::Serialize for Rehearsed {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.report.serialize(serializer)
-    }
-}
-
-impl Report for Rehearsed {
-    const SCHEMA: &'static str = "msctl.canary.report/v1";
-
-    fn human(&self, page: &mut Page) {
-        let mut rows = vec![head()];
-        rows.extend(self.report.steps.iter().map(cells));
-        page.table(2, &rows);
-        self.ci(page);
-    }
-
-    /// The steps stand in the log already.
-    fn ci(&self, page: &mut Page) {
-        let Self {
-            report, end, summary, ..
-        } = self;
-        let at = report.steps.last().filter(|_| end.outcome != Outcome::Promoted);
-        let at = at.map_or(String::new(), |row| format!(" at {}", row.asked));
-        let took = duration(end.took);
-        page.line(format!(
-            "{}{at} after {took}: {}.",
-            word(end.outcome, page),
-            why(end.outcome, summary)
-        ));
-        let read_back = match end.weight {
-            Some(Weight::NONE) => "Traffic is 100 % stable, read back.".to_owned(),
-            Some(weight) => format!("Traffic is {weight} canary, read back."),
-            None => "Where traffic goes is not known.".to_owned(),
-        };
-        page.line(format!("  {} requests harmed. {read_back}", count(report.harmed)));
-        page.line(format!("  why: {}", clean(&self.explain)));
     }
 }

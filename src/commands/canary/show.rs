@@ -59,6 +59,7 @@ pub(super) fn why(outcome: Outcome, summary: &Summary) -> String {
         (_, Some(Reason::Split)) => "requests are not split as asked".into(),
         (_, Some(Reason::NotInForce)) => "the weight that was written did not come into force".into(),
         (_, Some(Reason::Lost)) => "the router does not answer".into(),
+        (_, Some(Reason::Unready)) => "the canary is not ready for traffic".into(),
         (_, Some(Reason::Patience)) => match row.and_then(|r| r.needed) {
             Some(0) => {
                 "no proof in time that it is as fast as stable, on a machine that may have been too busy to tell".into()

@@ -1,4 +1,4 @@
-//! OpenSearch, which speaks Elasticsearch's search API: one node without security, from its jars on Maven and
+//! `OpenSearch`, which speaks Elasticsearch's search API: one node without security, from its jars on Maven and
 //! `parts/search/SearchNode.java`.
 
 use super::{Ground, Part, Server, Wire};

@@ -10,7 +10,7 @@ use crate::lab::{ALL, Program, User, lab};
 use crate::support::{Run, Sandbox, finish, tool, until};
 
 /// A service made by `msctl new`, described for this namespace, with all that `msctl generate` makes of it.
-fn service(namespace: &str) -> Sandbox {
+pub(super) fn service(namespace: &str) -> Sandbox {
     let sandbox = Sandbox::new().with_go();
     let done = |run: Run| assert_eq!(run.code, 0, "{}", run.transcript());
     done(sandbox.msctl(["new", "payment", "--yes"]));
@@ -24,7 +24,7 @@ fn service(namespace: &str) -> Sandbox {
 }
 
 /// kubectl as this user, in the lab's network.
-fn kubectl(sandbox: &Sandbox, user: User, arguments: &[&str]) -> Run {
+pub(super) fn kubectl(sandbox: &Sandbox, user: User, arguments: &[&str]) -> Run {
     let plane = lab().control_plane();
     let mut command = lab().ground().door().visitor(tool("kubectl"));
     command.arg("--kubeconfig").arg(plane.kubeconfig(user)).args(arguments);
@@ -32,7 +32,7 @@ fn kubectl(sandbox: &Sandbox, user: User, arguments: &[&str]) -> Run {
 }
 
 /// Applies what is in a directory for real, or asks the server whether it would.
-fn apply(sandbox: &Sandbox, user: User, directory: &str, dry: bool) -> Run {
+pub(super) fn apply(sandbox: &Sandbox, user: User, directory: &str, dry: bool) -> Run {
     let mut arguments = vec!["apply", "--server-side", "--validate=strict", "-k", directory];
     arguments.extend(dry.then_some("--dry-run=server"));
     kubectl(sandbox, user, &arguments)

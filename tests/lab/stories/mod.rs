@@ -1,6 +1,7 @@
 //! What msctl makes and what the lab's servers do, on all of it together.
 
 mod cache;
+mod canary;
 mod mesh;
 mod routes;
 mod servers;

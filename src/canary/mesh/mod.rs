@@ -1,0 +1,189 @@
+//! A release on a service mesh: the route object that splits the traffic, the pods of the canary, the proxies that show what is in
+//! force, the lease that keeps drivers apart.
+
+mod dump;
+mod lease;
+mod mark;
+mod proxies;
+mod router;
+
+pub use dump::{Arms, shares};
+pub use lease::{Holder, Lease, holder};
+pub use mark::Mark;
+pub use proxies::{Lag, Proxies};
+pub use router::MeshRouter;
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::journal::Header;
+use super::meter::form::{Form, Matcher};
+use super::meter::prometheus::Question;
+use super::router::{Destination, RouteKind, Splits, Wanted, find};
+use crate::config::units::Weight;
+use crate::failure::{Failure, Kind};
+use crate::remote::kube::Cluster;
+
+/// What a release moves, as its user names it.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// Where it all is.
+    pub namespace: String,
+    /// What is released; the lease is called after it.
+    pub service: String,
+    /// What kind of object splits the traffic.
+    pub kind: RouteKind,
+    /// The name of that object.
+    pub route: String,
+    /// What serves today.
+    pub stable: Destination,
+    /// What is tried.
+    pub canary: Destination,
+    /// What selects the canary's pods: `app=payment,track=canary`.
+    pub pods: String,
+}
+
+impl Target {
+    /// Where the route object is.
+    pub fn path(&self) -> String {
+        let (group, plural) = match self.kind {
+            RouteKind::VirtualService => ("networking.istio.io/v1", "virtualservices"),
+            RouteKind::HttpRoute => ("gateway.networking.k8s.io/v1", "httproutes"),
+            RouteKind::GrpcRoute => ("gateway.networking.k8s.io/v1", "grpcroutes"),
+        };
+        format!("/apis/{group}/namespaces/{}/{plural}/{}", self.namespace, self.route)
+    }
+
+    /// What a person calls the route object.
+    pub fn name(&self) -> String {
+        let kind = match self.kind {
+            RouteKind::VirtualService => "VirtualService",
+            RouteKind::HttpRoute => "HTTPRoute",
+            RouteKind::GrpcRoute => "GRPCRoute",
+        };
+        format!("{kind} {}/{}", self.namespace, self.route)
+    }
+
+    /// What the lease of its driver is called.
+    pub fn lease(&self) -> String {
+        format!("msctl-canary-{}", self.service)
+    }
+
+    fn wanted(&self) -> Wanted {
+        Wanted {
+            stable: self.stable.clone(),
+            canary: self.canary.clone(),
+            namespace: self.namespace.clone(),
+        }
+    }
+
+    /// The route object as it is, and where in it the split is.
+    pub fn look(&self, cluster: &Cluster) -> Result<(Value, Splits), Failure> {
+        let object = cluster.get(&self.path()).map_err(|refusal| {
+            let missing = refusal.code() == Some(404);
+            let failure = refusal.failed(format!("cannot read the {}", self.name()));
+            if missing {
+                failure.hint("msctl generate istio    makes it; kubectl apply -k deploy/istio puts it there")
+            } else {
+                failure
+            }
+        })?;
+        let splits = find(self.kind, &object, &self.wanted())
+            .map_err(|problem| Failure::new(Kind::Config, format!("the {}: {problem}", self.name())))?;
+        Ok((object, splits))
+    }
+
+    /// How many of the canary's pods are ready, and how many there are.
+    pub fn ready(&self, cluster: &Cluster) -> Result<(usize, usize), Failure> {
+        let selector = self.pods.replace('=', "%3D").replace(',', "%2C");
+        let path = format!("/api/v1/namespaces/{}/pods?labelSelector={selector}", self.namespace);
+        let list = cluster
+            .get(&path)
+            .map_err(|refusal| refusal.failed(format!("cannot list the pods `{}`", self.pods)))?;
+        let pods = list["items"].as_array().map_or(&[][..], Vec::as_slice);
+        Ok((pods.iter().filter(|pod| is_ready(pod)).count(), pods.len()))
+    }
+
+    /// The share of the canary, as the object asks for it.
+    pub fn asked(&self, object: &Value, splits: &Splits) -> Result<Weight, Failure> {
+        splits
+            .weight(object)
+            .map_err(|problem| Failure::new(Kind::Conflict, format!("the {}: {problem}", self.name())))
+    }
+
+    /// Which counters of a Prometheus are whose.
+    pub fn question(&self, form: Form, interval: Duration) -> Question {
+        let common = match form {
+            Form::Istio => vec![Matcher::is("destination_service", &self.canary.host)],
+            Form::Envoy => Vec::new(),
+        };
+        let of = |arm: &Destination, track: &str| match form {
+            Form::Istio => vec![Matcher::is("destination_workload", format!("{}-{track}", self.service))],
+            Form::Envoy => {
+                let host = arm.host.replace('.', "\\.");
+                let subset = arm.subset.as_deref().unwrap_or_default();
+                let name = format!("outbound\\|[0-9]+\\|{subset}\\|{host};?");
+                vec![Matcher::matches("envoy_cluster_name", name)]
+            }
+        };
+        Question {
+            form,
+            common,
+            stable: of(&self.stable, "stable"),
+            canary: of(&self.canary, "canary"),
+            interval,
+        }
+    }
+
+    /// Marks the route object as being in this release.
+    pub fn mark(&self, cluster: &Cluster, header: &Header, driver: &str) -> Result<(), Failure> {
+        let (object, splits) = self.look(cluster)?;
+        let mark = Mark {
+            id: header.id.clone(),
+            driver: driver.to_owned(),
+            started: header.started.clone(),
+            original: splits.original(&object),
+        };
+        let operations = mark.put(&object).map_err(|why| Failure::new(Kind::Config, why))?;
+        let put = cluster.patch(&self.path(), &operations);
+        put.map_err(|refusal| refusal.failed(format!("cannot mark the {}", self.name())))
+            .map(drop)
+    }
+
+    /// Puts the weights back as they stood, where all traffic is stable's again, and takes the mark off.
+    pub fn unmark(&self, cluster: &Cluster) -> Result<(), Failure> {
+        let mut last = None;
+        for _ in 0..TRIES {
+            let (object, splits) = self.look(cluster)?;
+            let (Ok(Some(mark)), Some(remove)) = (Mark::of(&object), Mark::remove(&object)) else {
+                return Ok(());
+            };
+            let mut operations = remove.as_array().cloned().unwrap_or_default();
+            if self.asked(&object, &splits)? == Weight::NONE
+                && let Some(restore) = splits.restore(&object, &mark.original)
+            {
+                operations.extend(restore.as_array().cloned().unwrap_or_default());
+            }
+            match cluster.patch(&self.path(), &operations.into()) {
+                Ok(_) => return Ok(()),
+                Err(refusal) if matches!(refusal.code(), Some(409 | 422)) => last = Some(refusal),
+                Err(refusal) => return Err(refusal.failed("it cannot be taken off")),
+            }
+        }
+        let what = format!("the {} was changed by others {TRIES} times in a row", self.name());
+        Err(match last {
+            Some(refusal) => refusal.failed(what),
+            None => Failure::new(Kind::Conflict, what),
+        })
+    }
+}
+
+/// So often is a write tried against others who change the same object.
+const TRIES: usize = 8;
+
+fn is_ready(pod: &Value) -> bool {
+    let mut conditions = pod["status"]["conditions"].as_array().into_iter().flatten();
+    pod["metadata"]["deletionTimestamp"].is_null()
+        && conditions.any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
+}

@@ -1,0 +1,120 @@
+//! What the proxies have in force: who they are, by istiod's word, and what each says of the split in its own configuration.
+
+use serde_json::Value;
+
+use super::dump::{Arms, shares};
+use crate::config::units::Weight;
+use crate::remote::kube::Cluster;
+
+/// Where a proxy shows its configuration, on its pod's loopback address.
+const ADMIN: u16 = 15_000;
+/// Where istiod says who is connected. It lets its own loopback address ask, which is what a forwarded port comes from.
+const DEBUG: u16 = 15_014;
+const CONNECTED: &str = "/debug/syncz";
+const ROUTES: &str = "/config_dump?resource=dynamic_route_configs";
+const LISTENERS: &str = "/config_dump?resource=dynamic_listeners";
+
+/// So many proxies are asked at once.
+const AT_ONCE: usize = 16;
+
+/// The proxies of a mesh.
+#[derive(Clone, Debug)]
+pub struct Proxies {
+    /// The namespace of istiod.
+    pub mesh: String,
+    /// The two arms.
+    pub arms: Arms,
+    /// The names of the routes that are moved; empty where they have none.
+    pub routes: Vec<String>,
+}
+
+/// Why a weight is not in force everywhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Lag {
+    /// These proxies have another share, or one that does not say so.
+    Behind(Vec<String>),
+    /// It cannot be seen. Why.
+    Unseen(String),
+}
+
+impl Proxies {
+    /// Whether every proxy that has a route between the arms has this weight in it; how many those are.
+    pub fn show(&self, cluster: &Cluster, weight: Weight) -> Result<usize, Lag> {
+        let names = self.connected(cluster).map_err(Lag::Unseen)?;
+        let (mut concerned, mut behind) = (0, Vec::new());
+        for some in names.chunks(AT_ONCE) {
+            let mut answers = cluster.ask_pods(some, ADMIN, ROUTES);
+            // TCP has no routes: its split stands in the listeners.
+            let listeners = cluster.ask_pods(some, ADMIN, LISTENERS);
+            for ((namespace, name), (routes, listeners)) in some.iter().zip(answers.drain(..).zip(listeners)) {
+                let dump = |text: &str| serde_json::from_str::<Value>(text).unwrap_or_default();
+                let found = match (routes, listeners) {
+                    (Ok(routes), Ok(listeners)) => {
+                        let of = |text: &str| shares(&dump(text), &self.arms, &self.routes);
+                        [of(&routes), of(&listeners)].concat()
+                    }
+                    // Its pod is gone and takes no traffic with it; istiod hears of that later.
+                    (Err(why), _) | (_, Err(why)) if why.code() == Some(404) => continue,
+                    (Err(why), _) | (_, Err(why)) => {
+                        behind.push(format!("{name}.{namespace} ({why})"));
+                        continue;
+                    }
+                };
+                concerned += usize::from(!found.is_empty());
+                if let Some(other) = found.into_iter().find(|share| *share != weight) {
+                    behind.push(format!("{name}.{namespace} (has {other})"));
+                }
+            }
+        }
+        if behind.is_empty() {
+            Ok(concerned)
+        } else {
+            Err(Lag::Behind(behind))
+        }
+    }
+
+    /// Namespace and name of every proxy; each istiod knows those that are connected to it.
+    fn connected(&self, cluster: &Cluster) -> Result<Vec<(String, String)>, String> {
+        let path = format!("/api/v1/namespaces/{}/pods?labelSelector=app%3Distiod", self.mesh);
+        let list = cluster
+            .get(&path)
+            .map_err(|why| format!("the pods of istiod cannot be listed: {why}"))?;
+        let name = |pod: &Value| pod["metadata"]["name"].as_str().map(str::to_owned);
+        let pods = list["items"].as_array().into_iter().flatten().filter_map(name);
+        let pods: Vec<_> = pods.map(|pod| (self.mesh.clone(), pod)).collect();
+        if pods.is_empty() {
+            return Err(format!("there is no istiod in `{}`", self.mesh));
+        }
+        let mut found = Vec::new();
+        for answer in cluster.ask_pods(&pods, DEBUG, CONNECTED) {
+            let text = answer.map_err(|why| format!("istiod does not say who is connected: {why}"))?;
+            let all: Value = serde_json::from_str(&text).map_err(|e| format!("what istiod says is no JSON: {e}"))?;
+            found.extend(all.as_array().into_iter().flatten().filter_map(proxy));
+        }
+        found.sort();
+        found.dedup();
+        Ok(found)
+    }
+}
+
+/// `client-7d9.shop` is the pod `client-7d9` in `shop`; the name of a namespace has no dot.
+fn proxy(status: &Value) -> Option<(String, String)> {
+    let (name, namespace) = status["proxy"].as_str()?.rsplit_once('.')?;
+    Some((namespace.to_owned(), name.to_owned()))
+}
+
+impl std::fmt::Display for Lag {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Unseen(why) => f.write_str(why),
+            Self::Behind(proxies) => {
+                let some = proxies.iter().take(3).map(String::as_str).collect::<Vec<_>>();
+                write!(f, "not in force at {}", some.join(", "))?;
+                match proxies.len().saturating_sub(3) {
+                    0 => Ok(()),
+                    more => write!(f, " and {more} more"),
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! `msctl canary run` where there is nothing to release: every refusal names the thing and the way out. What it does on a cluster is
+//! in the lab's stories.
+
+use crate::support::{Run, Sandbox};
+
+const KUBECONFIG: &str = "
+apiVersion: v1
+kind: Config
+current-context: nowhere
+clusters: [{ name: nowhere, cluster: { server: 'https://127.0.0.1:1' } }]
+users: [{ name: ann, user: { token: t } }]
+contexts: [{ name: nowhere, context: { cluster: nowhere, user: ann } }]
+";
+
+fn place() -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox.write("msctl.yaml", "schema: msctl.service/v1\nname: payment\n");
+    sandbox.write("config", KUBECONFIG);
+    sandbox
+}
+
+fn refused(sandbox: &Sandbox, arguments: &[&str]) -> Run {
+    let run = sandbox.msctl([&["canary", "run"], arguments].concat());
+    assert_eq!(run.code, 2, "{}", run.transcript());
+    assert!(!sandbox.path(".msctl").exists(), "nothing is written");
+    run
+}
+
+#[test]
+fn what_it_needs_is_said_by_name() {
+    let sandbox = place();
+    let url = "http://127.0.0.1:2";
+    for (arguments, words) in [
+        (&["--kubeconfig", "config"][..], "--prometheus <URL>"),
+        (&["--prometheus", url], "there is no kubeconfig"),
+        (
+            &["--prometheus", url, "--kubeconfig", "none"],
+            "cannot read the kubeconfig `none`",
+        ),
+        (
+            &["--prometheus", url, "--kubeconfig", "config", "--context", "staging"],
+            "the kubeconfig does not say how to reach a cluster",
+        ),
+        (
+            &["--prometheus", "prom", "--kubeconfig", "config"],
+            "`--prometheus prom` is no URL",
+        ),
+        (
+            &["--prometheus", url, "--kubeconfig", "config"],
+            "cannot read the VirtualService payment/payment",
+        ),
+        (
+            &["--prometheus", url, "--kubeconfig", "config", "--steps", "50,5"],
+            "50,5",
+        ),
+    ] {
+        let run = refused(&sandbox, arguments);
+        assert!(run.stderr.contains(words), "{words}:\n{}", run.transcript());
+    }
+    let run = refused(&Sandbox::new(), &["--prometheus", url]);
+    assert!(
+        run.stderr.contains("there is no `./msctl.yaml`"),
+        "{}",
+        run.transcript()
+    );
+}
+
+#[test]
+fn a_cluster_that_does_not_answer_is_a_kind_of_its_own() {
+    let arguments = [
+        "--output",
+        "json",
+        "--prometheus",
+        "http://127.0.0.1:2",
+        "--kubeconfig",
+        "config",
+    ];
+    let run = refused(&place(), &arguments);
+    let failure = run.json();
+    assert_eq!(
+        (&failure["kind"], &failure["exit"]),
+        (&"unreachable".into(), &2.into()),
+        "{failure}"
+    );
+    assert!(
+        failure["causes"][0].as_str().is_some_and(|why| why.contains("refused")),
+        "{failure}"
+    );
+}
