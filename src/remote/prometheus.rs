@@ -1,4 +1,5 @@
-//! The door to Prometheus, and to what answers as it does (Thanos, Mimir, VictoriaMetrics): instant queries, with a deadline.
+//! The door to Prometheus, and to what answers as it does (Thanos, Mimir, VictoriaMetrics): instant queries, with a
+//! deadline.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -20,9 +20,9 @@ use crate::support::tool;
 /// shortest that always has the two samples it needs.
 pub(crate) const SCRAPE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Targets of this job have what Envoy counts of its clusters in the shape of Istio's own telemetry. The lab's proxies lack the
-/// filter that makes the real one: here the samples are Envoy's, with other names and labels, and without flags, gRPC's
-/// status and the source.
+/// Targets of this job have what Envoy counts of its clusters in the shape of Istio's own telemetry. The lab's proxies
+/// lack the filter that makes the real one: here the samples are Envoy's, with other names and labels, and without
+/// flags, gRPC's status and the source.
 pub(crate) const AS_ISTIO: &str = "as-istio";
 
 const ADDRESS: &str = "127.0.0.1:9090";

@@ -33,8 +33,8 @@ fn cluster(subset: &str) -> String {
     format!("outbound|80|{subset}|{SERVICE}")
 }
 
-/// Half of the requests to each backend, or all to the subset that `x-arm` names: one has no endpoints. What is tried again
-/// goes to the canary.
+/// Half of the requests to each backend, or all to the subset that `x-arm` names: one has no endpoints. What is tried
+/// again goes to the canary.
 fn proxy(ground: &Ground, wire: &Wire, backends: [&Backend; 2]) -> Part {
     let socket = |address: &str, port: u16| json!({"socket_address": {"address": address, "port_value": port}});
     let endpoint = |backend: &Backend| json!({"endpoint": {"address": socket(&backend.address.to_string(), 8080)}});

@@ -1,10 +1,11 @@
 //! The meter that reads the counters of the proxies themselves, where there is no Prometheus or it is too slow.
 //!
-//! Every proxy is asked for its `/stats/prometheus`; how, is told from outside. Its counters are those of the moment; its histograms
-//! are as of its last flush, by default up to five seconds ago (`stats_flush_interval`).
+//! Every proxy is asked for its `/stats/prometheus`; how, is told from outside. Its counters are those of the moment;
+//! its histograms are as of its last flush, by default up to five seconds ago (`stats_flush_interval`).
 //!
-//! A proxy that does not answer has its counters where they were, and is [named](EnvoyMeter::silent). What it counted until it answers
-//! again counts then; one that answers for the first time is counted from where it stands, unless it came during the release.
+//! A proxy that does not answer has its counters where they were, and is [named](EnvoyMeter::silent). What it counted
+//! until it answers again counts then; one that answers for the first time is counted from where it stands, unless it
+//! came during the release.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -116,8 +117,8 @@ impl<F> EnvoyMeter<F> {
     }
 }
 
-/// One line of Prometheus' text format: labels, the name among them as `__name__`, and the value. Comments, and what is no
-/// sample, are none. A timestamp is not read: Envoy writes none.
+/// One line of Prometheus' text format: labels, the name among them as `__name__`, and the value. Comments, and what is
+/// no sample, are none. A timestamp is not read: Envoy writes none.
 fn parse(line: &str) -> Option<(Labels, f64)> {
     let name_ends = line.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == ':'))?;
     let (name, mut rest) = line.split_at(name_ends);

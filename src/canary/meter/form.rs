@@ -1,16 +1,17 @@
 //! What the series of a mesh are called and what they count. Pure: labels → meaning.
 //!
-//! **Istio**: `istio_requests_total` and `istio_request_duration_milliseconds`, as the caller's side reports them: only there requests
-//! are seen that never reached a pod. A request failed if its code is 5xx; if it is 0, for then there was no answer; if a flag of the
-//! response says that there was none of the service's own (`UF` and the like); or if its gRPC status is one of those that
-//! `google.rpc.Code` maps to 5xx, which OpenTelemetry takes for a server's errors too: 2, 4, 12, 13, 14 and 15. Not 8: a quota
-//! that is used up is like a 429.
+//! **Istio**: `istio_requests_total` and `istio_request_duration_milliseconds`, as the caller's side reports them: only
+//! there requests are seen that never reached a pod. A request failed if its code is 5xx; if it is 0, for then there
+//! was no answer; if a flag of the response says that there was none of the service's own (`UF` and the like); or if
+//! its gRPC status is one of those that `google.rpc.Code` maps to 5xx, which OpenTelemetry takes for a server's errors
+//! too: 2, 4, 12, 13, 14 and 15. Not 8: a quota that is used up is like a 429.
 //!
-//! **Envoy**: the counters of a cluster, which for istiod is a subset of a service. `upstream_rq_xx` has every request that ended with
-//! a response, the proxy's own included: refused is a 503, not in time a 504. `upstream_rq_total` has those that were put on a
-//! connection, each time: what was not, for want of one, is added, and what was sent again is taken off. A request that the client gave
-//! up is sent and never ends. Limits: gRPC's status is not in these counters; a body that broke off is not seen; requests that the
-//! proxy refused have no latency, and those that were not answered in time count as slower than every edge.
+//! **Envoy**: the counters of a cluster, which for istiod is a subset of a service. `upstream_rq_xx` has every request
+//! that ended with a response, the proxy's own included: refused is a 503, not in time a 504. `upstream_rq_total` has
+//! those that were put on a connection, each time: what was not, for want of one, is added, and what was sent again is
+//! taken off. A request that the client gave up is sent and never ends. Limits: gRPC's status is not in these counters;
+//! a body that broke off is not seen; requests that the proxy refused have no latency, and those that were not answered
+//! in time count as slower than every edge.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -50,8 +51,9 @@ const SENT: [&str; 4] = [
 const AGAIN: &str = "envoy_cluster_upstream_rq_retry";
 const TIMEOUTS: &str = "envoy_cluster_upstream_rq_timeout";
 
-/// Flags of a response that was not the service's: no connection, no healthy host, the connection or the stream broke off, not
-/// in time, too many at once, retried in vain, and what stands for these in HTTP/2 and in the proxy's own streams.
+/// Flags of a response that was not the service's: no connection, no healthy host, the connection or the stream broke
+/// off, not in time, too many at once, retried in vain, and what stands for these in HTTP/2 and in the proxy's own
+/// streams.
 const BROKEN: [&str; 12] = [
     "UF", "UH", "UC", "UT", "UO", "UR", "LR", "URX", "UPE", "NC", "SI", "UMSDR",
 ];
@@ -102,8 +104,8 @@ impl fmt::Display for Matcher {
 }
 
 impl Form {
-    /// The query for the raw samples of these series in the last `window`. Istio's are the caller's own, unless the matchers name
-    /// another `reporter`.
+    /// The query for the raw samples of these series in the last `window`. Istio's are the caller's own, unless the
+    /// matchers name another `reporter`.
     pub fn query(self, matchers: &[Matcher], window: Duration) -> String {
         let names = match self {
             Self::Istio => [REQUESTS, DURATIONS].join("|"),

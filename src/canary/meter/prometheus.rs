@@ -1,9 +1,10 @@
 //! The meter that reads Prometheus.
 //!
-//! It asks for raw samples: an instant query whose expression is a range selector, `metric{…}[30s]`. So every sample has the time at
-//! which it was scraped. An instant vector would give the time of the query instead, and for up to five minutes the last value of
-//! a target that is gone; a range query would put samples on a grid of its own. The window reaches back to the last answer
-//! and a few scrapes beyond, so that an outage between Prometheus and here loses nothing that was scraped.
+//! It asks for raw samples: an instant query whose expression is a range selector, `metric{…}[30s]`. So every sample
+//! has the time at which it was scraped. An instant vector would give the time of the query instead, and for up to five
+//! minutes the last value of a target that is gone; a range query would put samples on a grid of its own. The window
+//! reaches back to the last answer and a few scrapes beyond, so that an outage between Prometheus and here loses
+//! nothing that was scraped.
 //!
 //! Counting begins with the first answer that has series.
 
@@ -131,4 +132,77 @@ fn sample((seconds, value): &(f64, String)) -> Option<Sample> {
     #[expect(clippy::cast_possible_truncation, reason = "as saturates")]
     let at = (seconds * 1_000.0).round() as i64;
     value.parse().ok().map(|value| (at, value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::remote::http::Url;
+
+    fn meter(interval: Duration) -> PrometheusMeter {
+        let address = Url::parse("http://127.0.0.1:9090").expect("a URL");
+        let server = Prometheus::new(address, Duration::from_secs(1)).expect("a client");
+        let question = Question {
+            form: Form::Istio,
+            common: vec![Matcher::is("destination_service", "payment")],
+            stable: vec![Matcher::is("destination_version", "v1")],
+            canary: vec![Matcher::is("destination_version", "v2")],
+            interval,
+        };
+        PrometheusMeter::new(server, question)
+    }
+
+    #[test]
+    fn the_window_reaches_back_to_the_last_answer() {
+        for (interval, answered, window) in [
+            (5, None, "[30000ms]"),
+            (15, None, "[60000ms]"),
+            (5, Some(95), "[30000ms]"),
+            (5, Some(40), "[80000ms]"),
+            (0, Some(90), "[30000ms]"),
+        ] {
+            let mut meter = meter(Duration::from_secs(interval));
+            meter.answered = answered.map(Duration::from_secs);
+            let [stable, canary] = meter.queries(Duration::from_secs(100));
+            assert!(
+                stable.ends_with(&format!("destination_version=\"v1\"}}{window}")),
+                "{stable}"
+            );
+            assert!(
+                canary.ends_with(&format!("destination_version=\"v2\"}}{window}")),
+                "{canary}"
+            );
+        }
+        let later = meter(Duration::from_secs(5)).queries(Duration::from_hours(2));
+        assert!(later[0].ends_with("[30000ms]"), "{}", later[0]);
+        let mut long = meter(Duration::from_secs(5));
+        long.answered = Some(Duration::ZERO);
+        assert!(long.queries(Duration::from_hours(2))[0].ends_with("[900000ms]"));
+    }
+
+    #[test]
+    fn no_scrape_for_three_intervals_is_no_evidence() {
+        let mut meter = meter(Duration::from_secs(5));
+        let at = Duration::from_secs;
+        for (now, newest, fresh) in [
+            (0, 7, true),
+            (15, 7, true),
+            (16, 7, false),
+            (17, 8, true),
+            (32, 8, true),
+            (33, 8, false),
+        ] {
+            let checked = meter.check_fresh(at(now), newest);
+            assert_eq!(checked.is_ok(), fresh, "{now} {newest}");
+            assert!(checked.err().is_none_or(|failure| failure.kind() == Kind::NoEvidence));
+        }
+    }
+
+    #[test]
+    fn what_is_no_number_is_no_sample() {
+        let text = |value: &str| sample(&(1_435_781_430.781, value.to_owned()));
+        assert_eq!(text("12"), Some((1_435_781_430_781, 12.0)));
+        assert_eq!(text("twelve"), None);
+        assert!(text("NaN").is_some_and(|(_, value)| value.is_nan()));
+    }
 }

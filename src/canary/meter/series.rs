@@ -3,10 +3,11 @@
 //! `rate()` and `increase()` are not used: they lose the first increment of a series. Here:
 //!
 //! - What a counter grew by counts. One that went back began anew, and what it shows is what came in.
-//! - A series that was born during the release counts from 0. It was, if its source had been scraped without it, or if the source
-//!   itself is new while scraping went on all the time. Any other series that appears is counted from where it stands.
-//! - Only samples later than the last one of their series count, and only up to a time to which both arms are known. An arm
-//!   without samples, or one that fell behind, holds nothing back.
+//! - A series that was born during the release counts from 0. It was, if its source had been scraped without it, or if
+//!   the source itself is new while scraping went on all the time. Any other series that appears is counted from where
+//!   it stands.
+//! - Only samples later than the last one of their series count, and only up to a time to which both arms are known. An
+//!   arm without samples, or one that fell behind, holds nothing back.
 //! - What a series counted stays when it vanishes.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -299,8 +300,8 @@ impl Tally {
         Some(*at)
     }
 
-    /// Its counts: whole, in agreement with one another, and never less than before. Counters of one scrape are read one
-    /// after another, so they can be at odds by a request.
+    /// Its counts: whole, in agreement with one another, and never less than before. Counters of one scrape are read
+    /// one after another, so they can be at odds by a request.
     fn show(&mut self) -> Counts {
         let was = self.shown;
         let requests = whole(self.ended).max(was.requests);

@@ -341,8 +341,8 @@ fn without_a_histogram_latencies_say_nothing() {
     assert_eq!(ledger.reading().canary.slower, [0; EDGES.len()]);
 }
 
-/// Two counters of one life: from which scrape on they are there, and by scrape, what came in and whether their process began
-/// anew before.
+/// Two counters of one life: from which scrape on they are there, and by scrape, what came in and whether their process
+/// began anew before.
 type Story = (usize, Vec<([u32; 2], bool)>);
 
 const SCRAPES: usize = 40;
@@ -356,8 +356,8 @@ fn story() -> impl Strategy<Value = Story> {
 /// What such a counter shows, scrape by scrape.
 type Shown = Vec<(usize, f64)>;
 
-/// What both show from their birth on, and what came in after scrape `begun`, as far as scrapes can tell. As in Envoy, a counter
-/// of a process is there from its first request on.
+/// What both show from their birth on, and what came in after scrape `begun`, as far as scrapes can tell. As in Envoy,
+/// a counter of a process is there from its first request on.
 fn tell((birth, scrapes): &Story, begun: usize) -> [(Shown, u64); 2] {
     let (mut told, mut values) = ([(Vec::new(), 0), (Vec::new(), 0)], [0_u32; 2]);
     for (scrape, (grown, restarts)) in scrapes.iter().enumerate().skip(*birth) {
