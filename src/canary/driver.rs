@@ -49,7 +49,7 @@ impl<R: Router, M: Meter> Driver<'_, R, M> {
     pub fn run(&mut self, see: &mut dyn FnMut(&Input, &Decision)) -> Result<End, Failure> {
         let clock = Clock::start();
         let interval = Duration::from_millis(self.machine.plan().interval);
-        let mut lost: Option<String> = None;
+        let mut lost = None;
         let mut moved = false;
         loop {
             let input = self.look(&clock, lost.take());
@@ -62,7 +62,7 @@ impl<R: Router, M: Meter> Driver<'_, R, M> {
             for effect in &decision.effects {
                 if let Effect::Write(weight) = effect {
                     moved = true;
-                    lost = self.router.write(*weight).err().map(|failure| said(&failure));
+                    lost = self.router.write(*weight).err().map(|failure| (*weight, failure));
                 }
             }
             if let Some(outcome) = outcome(&decision) {
@@ -81,7 +81,8 @@ impl<R: Router, M: Meter> Driver<'_, R, M> {
         }
     }
 
-    fn look(&mut self, clock: &Clock, lost: Option<String>) -> Input {
+    /// `lost` is the weight that could not be written, and why.
+    fn look(&mut self, clock: &Clock, lost: Option<(Weight, Failure)>) -> Input {
         let at = millis(clock.elapsed());
         if let Some(kind) = self.interrupt.asked() {
             self.interrupt.forget();
@@ -93,9 +94,14 @@ impl<R: Router, M: Meter> Driver<'_, R, M> {
             return Input::Stop { at, by };
         }
         let weight = match (lost, self.router.read()) {
-            (Some(why), read) => {
-                let weight = read.ok();
-                return Input::Lost { at, weight, why };
+            (Some((wanted, failure)), read) => {
+                let (weight, why) = (read.ok(), said(&failure));
+                // Forward, somebody else's weight stays; back to stable it is tried again.
+                return if failure.kind() == Kind::Conflict && wanted != Weight::NONE {
+                    Input::Taken { at, weight, why }
+                } else {
+                    Input::Lost { at, weight, why }
+                };
             }
             (None, Err(failure)) => {
                 let (weight, why) = (None, said(&failure));

@@ -57,9 +57,8 @@ fn collect(value: &Value, arms: &Arms, names: &[String], found: &mut Vec<Weight>
                 }
                 return;
             }
-            if let Some(share) = all.get("weighted_clusters").and_then(|w| split(w, arms)) {
-                found.push(share); // of TCP, which has no routes
-                return;
+            if all.contains_key("stat_prefix") {
+                found.extend(share(value, arms)); // of TCP, which has no routes, or of HTTP, which has them below
             }
             all.values().for_each(|v| collect(v, arms, names, found));
         }
@@ -174,10 +173,10 @@ mod tests {
             {"name": "outbound|80||pay-canary.shop.svc.cluster.local;", "weight": 25},
         ]);
         let filter = json!({"typed_config": {"stat_prefix": "x", "weighted_clusters": {"clusters": clusters}}});
-        assert_eq!(
-            shares(&json!({"filters": [filter]}), &arms, &["http".into()]),
-            per_mille(&[250])
-        );
+        let to = "outbound|80||pay-canary.shop.svc.cluster.local";
+        let whole = json!({"typed_config": {"stat_prefix": to, "cluster": to}});
+        let found = shares(&json!({"filters": [filter, whole]}), &arms, &["http".into()]);
+        assert_eq!(found, per_mille(&[250, 1_000]));
     }
 
     #[test]

@@ -151,16 +151,21 @@ impl Target {
             .map(drop)
     }
 
-    /// Puts the weights back as they stood, where all traffic is stable's again, and takes the mark off.
-    pub fn unmark(&self, cluster: &Cluster) -> Result<(), Failure> {
+    /// Takes the mark of this release off; another one's stays. Where all traffic is stable's again and nobody else moved it, the
+    /// weights are put back as they stood.
+    pub fn unmark(&self, cluster: &Cluster, id: &str, restore: bool) -> Result<(), Failure> {
         let mut last = None;
         for _ in 0..TRIES {
             let (object, splits) = self.look(cluster)?;
             let (Ok(Some(mark)), Some(remove)) = (Mark::of(&object), Mark::remove(&object)) else {
                 return Ok(());
             };
+            if mark.id != id {
+                return Ok(());
+            }
             let mut operations = remove.as_array().cloned().unwrap_or_default();
-            if self.asked(&object, &splits)? == Weight::NONE
+            if restore
+                && splits.weight(&object) == Ok(Weight::NONE)
                 && let Some(restore) = splits.restore(&object, &mark.original)
             {
                 operations.extend(restore.as_array().cloned().unwrap_or_default());

@@ -181,10 +181,10 @@ fn items(list: &Value) -> impl Iterator<Item = &Value> {
 }
 
 impl Splits {
-    /// The names of the routes that are moved, where they have one.
+    /// The names of the routes that are moved; none where one of them has no name.
     pub fn names(&self, object: &Value) -> Vec<String> {
         let name = |split: &Split| object.pointer(&split.route)?["name"].as_str().map(str::to_owned);
-        self.splits.iter().filter_map(name).collect()
+        self.splits.iter().map(name).collect::<Option<_>>().unwrap_or_default()
     }
 
     /// The canary's share of what both arms get.

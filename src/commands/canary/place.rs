@@ -78,8 +78,8 @@ impl Place {
 }
 
 impl Placed {
-    /// The proxies that show what is in force.
-    pub(super) fn proxies(&self) -> Proxies {
+    /// The proxies that show what is in force in the routes of these names.
+    pub(super) fn proxies(&self, routes: Vec<String>) -> Proxies {
         let of = |arm: &Destination| (arm.host.clone(), arm.subset.clone().unwrap_or_default());
         Proxies {
             mesh: self.mesh.clone(),
@@ -87,7 +87,7 @@ impl Placed {
                 stable: of(&self.target.stable),
                 canary: of(&self.target.canary),
             },
-            routes: Vec::new(),
+            routes,
         }
     }
 }

@@ -6,10 +6,10 @@ use super::place::{Place, Placed};
 use super::screen::Screen;
 use super::show::exit;
 use crate::canary::Meter;
-use crate::canary::driver::{Driver, End};
+use crate::canary::driver::Driver;
 use crate::canary::journal::{Header, Journal, SCHEMA};
 use crate::canary::machine::{Machine, Outcome};
-use crate::canary::mesh::{Lag, Lease, Mark, MeshRouter, Target};
+use crate::canary::mesh::{Lag, Lease, Mark, MeshRouter, Proxies, Target};
 use crate::canary::meter::form::Form;
 use crate::canary::meter::prometheus::PrometheusMeter;
 use crate::canary::plan::Plan;
@@ -77,7 +77,7 @@ pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     let plan = plan(args, &placed);
     let cluster = &placed.cluster;
     let mut meter = meter(args, &placed.target)?;
-    let proxies = check(&placed, &mut meter)?;
+    let (proxies, count) = check(&placed, &mut meter)?;
     let now = Clock::now();
     let time = now.as_nanosecond().to_le_bytes();
     let digest = blake3::hash(&[&time[..], &std::process::id().to_le_bytes()].concat());
@@ -90,17 +90,17 @@ pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
             "release by the {} at {}, seen by {}",
             placed.target.name(),
             cluster.server(),
-            if proxies == 1 {
+            if count == 1 {
                 "1 proxy".to_owned()
             } else {
-                format!("{proxies} proxies")
+                format!("{count} proxies")
             }
         ),
         started: format!("{now:.0}"),
         plan: plan.clone(),
     };
     if args.dry_run {
-        context.ui.report(&PlanReport::new(&header, proxies));
+        context.ui.report(&PlanReport::new(&header, count));
         return Ok(Exit::Done);
     }
     let interrupt = Interrupt::watch()?;
@@ -113,14 +113,14 @@ pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     {
         Ok(journal) => journal,
         Err(failure) => {
-            _ = placed.target.unmark(cluster);
+            _ = placed.target.unmark(cluster, &header.id, false);
             lease.release();
             return Err(failure);
         }
     };
     let path = journal.path().to_owned();
     let mut screen = Screen::new(context, &header);
-    let router = MeshRouter::new(cluster, placed.target.clone(), Some(placed.proxies()), Some(lease));
+    let router = MeshRouter::new(cluster, placed.target.clone(), Some(proxies), Some(lease));
     let mut driver = Driver {
         machine: Machine::new(plan),
         router,
@@ -130,8 +130,11 @@ pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     };
     let end = driver.run(&mut |input, decision| screen.see(input, decision));
     let lag = driver.router.lag().map(str::to_owned);
-    let ended = end.as_ref().is_ok_and(is_over);
-    if ended && let Err(failure) = placed.target.unmark(cluster) {
+    // Where traffic is not known to be safe, the mark says to others who drove it, and what the weights were.
+    let outcome = end.as_ref().map_or(Outcome::Stuck, |end| end.outcome);
+    if outcome != Outcome::Stuck
+        && let Err(failure) = placed.target.unmark(cluster, &header.id, outcome != Outcome::Conflict)
+    {
         context
             .ui
             .note(&format!("The mark of the release stays on the route: {failure}"));
@@ -146,11 +149,6 @@ pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
         context.ui.note(&by_hand(&placed.target));
     }
     Ok(exit(report.end.outcome))
-}
-
-/// Nothing of this release is left in the traffic but what it says.
-const fn is_over(end: &End) -> bool {
-    !matches!(end.outcome, Outcome::Stuck | Outcome::Conflict)
 }
 
 fn plan(args: &Args, placed: &Placed) -> Plan {
@@ -179,8 +177,8 @@ fn meter(args: &Args, target: &Target) -> Result<PrometheusMeter, Failure> {
 }
 
 /// Whether a release can begin: nobody else's traffic is at the canary, it is ready, counters can be read, and what is in force can
-/// be seen. How many proxies show it.
-fn check(placed: &Placed, meter: &mut PrometheusMeter) -> Result<usize, Failure> {
+/// be seen. The proxies that show it, and how many those are.
+fn check(placed: &Placed, meter: &mut PrometheusMeter) -> Result<(Proxies, usize), Failure> {
     let Placed { cluster, target, .. } = placed;
     let (object, splits) = target.look(cluster)?;
     if let Some(other) = Mark::of(&object).map_err(|why| Failure::new(Kind::Config, why))? {
@@ -213,8 +211,9 @@ fn check(placed: &Placed, meter: &mut PrometheusMeter) -> Result<usize, Failure>
     {
         return Err(failure);
     }
-    match placed.proxies().show(cluster, Weight::NONE) {
-        Ok(proxies) => Ok(proxies),
+    let proxies = placed.proxies(splits.names(&object));
+    match proxies.show(cluster, Weight::NONE) {
+        Ok(count) => Ok((proxies, count)),
         Err(Lag::Unseen(why)) => Err(Failure::new(
             Kind::Unreachable,
             format!("what the proxies have in force cannot be seen: {why}"),

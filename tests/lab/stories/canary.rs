@@ -343,6 +343,7 @@ fn what_a_person_sets_in_the_middle_of_a_release_stays() {
     shop.weight(0);
     let code = running.wait().expect("its end").code();
     assert_eq!((code, shop.share()), (Some(3), 0));
+    assert!(shop.is_tidy());
     load.stop(lab().wire());
 }
 
