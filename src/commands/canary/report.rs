@@ -139,7 +139,11 @@ fn traffic(summary: &Summary) -> String {
         Some(weight) => format!("Traffic is {weight} canary, read back."),
         None => format!("Where traffic goes is not known; {} was asked for last.", summary.asked),
     };
-    format!("{} requests harmed. {read_back}", count(summary.harmed()))
+    let harmed = match summary.harmed() {
+        1 => "1 request".to_owned(),
+        many => format!("{} requests", count(many)),
+    };
+    format!("{harmed} harmed. {read_back}")
 }
 
 /// Whole or not at all: a reader never sees half a page.
