@@ -2,6 +2,7 @@
 
 mod cache;
 mod canary;
+mod exports;
 mod mesh;
 mod routes;
 mod servers;
