@@ -7,7 +7,6 @@
 //! until it answers again counts then; one that answers for the first time is counted from where it stands, unless it
 //! came during the release.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::form::{Form, Labels};
@@ -15,6 +14,7 @@ use super::series::{Ledger, Series};
 use crate::canary::{Arm, Meter, Reading};
 use crate::failure::{Failure, Kind};
 use crate::process::Clock;
+use crate::remote::exposition::sample;
 
 /// Each proxy's name, with its `/stats/prometheus` or why there is none.
 pub type Scrape = Vec<(String, Result<String, Failure>)>;
@@ -55,16 +55,20 @@ impl<F: FnMut() -> Result<Scrape, Failure>> EnvoyMeter<F> {
     /// What one proxy showed of both clusters.
     fn series<'a>(&'a self, proxy: &'a str, text: &'a str, at: i64) -> impl Iterator<Item = Series> + 'a {
         text.lines().filter_map(move |line| {
-            let (labels, value) = parse(line)?;
+            let sample = sample(line)?;
             // Newer istiods end the name of a cluster's counters with a semicolon.
             let own = ["envoy_cluster_name", "cluster_name"]
                 .iter()
-                .find_map(|label| labels.get(*label))?;
+                .find_map(|label| sample.label(label))?;
             let own = own.trim_end_matches(';');
             let (arm, _) = self.clusters.iter().find(|(_, cluster)| cluster == own)?;
-            let labels: Labels = labels
+            let value = sample.value;
+            let told = sample
+                .labels
                 .into_iter()
-                .chain([("proxy".to_owned(), proxy.to_owned())])
+                .map(|(label, value)| (label.to_owned(), value));
+            let labels: Labels = told
+                .chain([("__name__", sample.name), ("proxy", proxy)].map(|(l, v)| (l.to_owned(), v.to_owned())))
                 .collect();
             Form::Envoy.series(*arm, proxy.to_owned(), &labels, vec![(at, value)])
         })
@@ -115,46 +119,6 @@ impl<F> EnvoyMeter<F> {
                 .note(format!("their clusters are `{}` and `{}`", stable.1, canary.1)),
         }
     }
-}
-
-/// One line of Prometheus' text format: labels, the name among them as `__name__`, and the value. Comments, and what is
-/// no sample, are none. A timestamp is not read: Envoy writes none.
-fn parse(line: &str) -> Option<(Labels, f64)> {
-    let name_ends = line.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == ':'))?;
-    let (name, mut rest) = line.split_at(name_ends);
-    if name.is_empty() {
-        return None;
-    }
-    let mut labels = BTreeMap::from([("__name__".to_owned(), name.to_owned())]);
-    if let Some(inner) = rest.strip_prefix('{') {
-        rest = inner;
-        while !rest.starts_with('}') {
-            let (label, after) = rest.split_once("=\"")?;
-            let (value, after) = quoted(after)?;
-            labels.insert(label.trim().to_owned(), value);
-            rest = after.trim_start_matches([',', ' ']);
-        }
-        rest = &rest[1..];
-    }
-    let value = rest.split_whitespace().next()?.parse().ok()?;
-    Some((labels, value))
-}
-
-/// The text up to the closing quote, and what comes after that.
-fn quoted(text: &str) -> Option<(String, &str)> {
-    let mut value = String::new();
-    let mut characters = text.char_indices();
-    while let Some((at, c)) = characters.next() {
-        match c {
-            '"' => return Some((value, &text[at + 1..])),
-            '\\' => match characters.next()?.1 {
-                'n' => value.push('\n'),
-                other => value.push(other),
-            },
-            c => value.push(c),
-        }
-    }
-    None
 }
 
 #[cfg(test)]
@@ -251,39 +215,6 @@ mod tests {
         let mut meter = meter(vec![vec![("a", Ok(other))], vec![]]);
         for _ in 0..2 {
             assert_eq!(meter.read().expect_err("none").kind(), Kind::NoEvidence);
-        }
-    }
-
-    #[test]
-    fn the_text_format_is_read() {
-        let all = |line: &str| {
-            let (labels, value) = parse(line)?;
-            let labels: Vec<String> = labels
-                .into_iter()
-                .map(|(label, value)| format!("{label}={value}"))
-                .collect();
-            Some((labels.join(" "), value))
-        };
-        for (line, expected) in [
-            ("a 1", Some(("__name__=a", 1.0))),
-            ("a{} 1.5e3 1700000000000", Some(("__name__=a", 1_500.0))),
-            (r#"a:b_c{x="1",y="z|w"} 2"#, Some(("__name__=a:b_c x=1 y=z|w", 2.0))),
-            (
-                r#"a{x="q\"\\\n}",} +Inf"#,
-                Some(("__name__=a x=q\"\\\n}", f64::INFINITY)),
-            ),
-            ("# HELP a b", None),
-            ("", None),
-            (r#"a{x="1} 2"#, None),
-            ("a{x} 2", None),
-            ("a{} x", None),
-            ("é 1", None),
-        ] {
-            assert_eq!(
-                all(line),
-                expected.map(|(labels, value)| (labels.to_owned(), value)),
-                "{line}"
-            );
         }
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::remote::exposition::{Sample, sample};
 use crate::remote::http::{Answer, NoAnswer};
 
 /// The counter of what `msctl new` scaffolds.
@@ -97,65 +98,6 @@ fn p99(buckets: &[(f64, f64)]) -> Option<f64> {
 )]
 fn whole(value: f64) -> u64 {
     value as u64
-}
-
-/// One line: a name, its labels, a value.
-struct Sample<'a> {
-    name: &'a str,
-    labels: Vec<(&'a str, String)>,
-    value: f64,
-}
-
-impl Sample<'_> {
-    fn label(&self, name: &str) -> Option<&str> {
-        self.labels.iter().find(|(n, _)| *n == name).map(|(_, v)| v.as_str())
-    }
-}
-
-fn sample(line: &str) -> Option<Sample<'_>> {
-    let line = line.trim();
-    if line.starts_with('#') {
-        return None;
-    }
-    let end = line.find(['{', ' ', '\t'])?;
-    let (name, mut rest) = line.split_at(end);
-    let mut labels = Vec::new();
-    if let Some(inside) = rest.strip_prefix('{') {
-        rest = read_labels(inside, &mut labels)?;
-    }
-    let value = rest.split_whitespace().next()?.parse().ok()?;
-    Some(Sample { name, labels, value })
-}
-
-/// Reads `a="b",c="d"}` and gives what follows.
-fn read_labels<'a>(mut rest: &'a str, labels: &mut Vec<(&'a str, String)>) -> Option<&'a str> {
-    loop {
-        rest = rest.trim_start_matches([' ', ',']);
-        if let Some(after) = rest.strip_prefix('}') {
-            return Some(after);
-        }
-        let (name, quoted) = rest.split_once("=\"")?;
-        let (value, after) = unquote(quoted)?;
-        labels.push((name.trim(), value));
-        rest = after;
-    }
-}
-
-/// The text up to the closing quote, and what follows it.
-fn unquote(text: &str) -> Option<(String, &str)> {
-    let mut value = String::new();
-    let mut characters = text.char_indices();
-    while let Some((at, c)) = characters.next() {
-        match c {
-            '"' => return Some((value, &text[at + 1..])),
-            '\\' => match characters.next()?.1 {
-                'n' => value.push('\n'),
-                c => value.push(c),
-            },
-            c => value.push(c),
-        }
-    }
-    None
 }
 
 #[cfg(test)]
