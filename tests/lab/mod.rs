@@ -33,6 +33,8 @@ use serde_json::json;
 pub(crate) use control_plane::{ControlPlane, User};
 pub(crate) use fault::{Link, small_disk};
 pub(crate) use ground::Ground;
+#[cfg(test)]
+pub(crate) use mesh::define;
 pub(crate) use mesh::{ALL, Mesh, Place, Proxy, Weights, route_of_rule};
 pub(crate) use node::{Node, Program};
 pub(crate) use part::Part;

@@ -2,7 +2,6 @@
 //!
 //! The proxy's clusters are called, and its counters labelled, as those of a sidecar that istiod configures.
 
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use msctl::canary::meter::envoy::{EnvoyMeter, Scrape};
@@ -18,9 +17,9 @@ use super::ground::enter;
 use super::load::{Load, Report};
 use super::mesh::stats;
 use super::prometheus::{AS_ISTIO, Prometheus, SCRAPE_INTERVAL};
-use super::tests_traffic::Backend;
+use super::tests_traffic::{Backend, front, socket};
 use super::{Ground, Part, User, Wire, lab};
-use crate::support::{tool, until};
+use crate::support::until;
 
 const SERVICE: &str = "payment.shop.svc.cluster.local";
 const PROXY: &str = "http://127.0.0.1:10080/";
@@ -36,7 +35,6 @@ fn cluster(subset: &str) -> String {
 /// Half of the requests to each backend, or all to the subset that `x-arm` names: one has no endpoints. What is tried
 /// again goes to the canary.
 fn proxy(ground: &Ground, wire: &Wire, backends: [&Backend; 2]) -> Part {
-    let socket = |address: &str, port: u16| json!({"socket_address": {"address": address, "port_value": port}});
     let endpoint = |backend: &Backend| json!({"endpoint": {"address": socket(&backend.address.to_string(), 8080)}});
     let of = |subset: &str, endpoints: Vec<Value>| {
         let name = cluster(subset);
@@ -63,35 +61,7 @@ fn proxy(ground: &Ground, wire: &Wire, backends: [&Backend; 2]) -> Part {
         ),
         json!({"match": {"prefix": "/"}, "route": {"weighted_clusters": {"clusters": [half("stable"), half("canary")]}}}),
     ];
-    let manager = json!({
-        "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
-        "stat_prefix": "shop",
-        "route_config": {"virtual_hosts": [{"name": "shop", "domains": ["*"], "routes": routes}]},
-        "http_filters": [{
-            "name": "router",
-            "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"},
-        }],
-    });
-    let listener = json!({
-        "address": socket("127.0.0.1", 10_080),
-        "filter_chains": [{"filters": [{"name": "http", "typed_config": manager}]}],
-    });
-    let bootstrap = json!({
-        "admin": {"address": socket("127.0.0.1", 10_081)}, "stats_config": stats(),
-        "static_resources": {"clusters": clusters, "listeners": [listener]},
-    });
-    let file = ground.directory("proxy").join("envoy.json");
-    std::fs::write(&file, bootstrap.to_string()).expect("a file");
-    let (door, program) = (ground.door(), tool("envoy"));
-    let recipe = move || {
-        let mut command: Command = door.command(&program);
-        command.arg("-c").arg(&file);
-        command.args(["--concurrency", "1", "--log-level", "warn", "--base-id", "251"]);
-        command
-    };
-    let wire = wire.clone();
-    let ready = move || wire.is_ready(&format!("http://{ADMIN}/ready"));
-    Part::start(ground, "proxy", recipe, ready).expect("a proxy")
+    front(ground, wire, &json!(clusters), "*", &json!(routes), &stats())
 }
 
 fn with_arm(load: Load, arm: &str) -> Load {
@@ -148,6 +118,17 @@ impl Bed {
     fn direct(&self, canary: &str) -> EnvoyMeter<impl FnMut() -> Result<Scrape, Failure> + use<>> {
         let scrape = scrape(&self.wire, format!("http://{ADMIN}/stats/prometheus"));
         EnvoyMeter::new(scrape, cluster("stable"), cluster(canary))
+    }
+
+    /// A Prometheus that scrapes the proxy, and every kind of meter.
+    fn meters(&self) -> (Prometheus, [Box<dyn Meter>; 3]) {
+        let prometheus = Prometheus::start(&self.ground, &self.wire).expect("Prometheus");
+        prometheus.scrape("envoy", ADMIN, "/stats/prometheus", &[]);
+        prometheus.scrape(AS_ISTIO, ADMIN, "/stats/prometheus", &[]);
+        prometheus.until_scraped();
+        let direct = self.direct("canary");
+        let (envoy, istio) = (meter(&prometheus, Form::Envoy), meter(&prometheus, Form::Istio));
+        (prometheus, [Box::new(envoy), Box::new(istio), Box::new(direct)])
     }
 }
 
@@ -246,23 +227,18 @@ fn edge(milliseconds: u32) -> usize {
 #[test]
 fn meters_count_what_the_load_saw() {
     let bed = Bed::new();
-    let prometheus = Prometheus::start(&bed.ground, &bed.wire).expect("Prometheus");
-    prometheus.scrape("envoy", ADMIN, "/stats/prometheus", &[]);
-    prometheus.scrape(AS_ISTIO, ADMIN, "/stats/prometheus", &[]);
-    prometheus.until_scraped();
-    let mut direct = bed.direct("canary");
-    let (mut envoy, mut istio) = (meter(&prometheus, Form::Envoy), meter(&prometheus, Form::Istio));
+    let (prometheus, mut meters) = bed.meters();
     let mut told = Told::default();
     // What was before does not count.
-    for meter in [&mut envoy as &mut dyn Meter, &mut istio, &mut direct] {
-        until_told(meter, told);
+    for meter in &mut meters {
+        until_told(meter.as_mut(), told);
     }
     let mut count = |reports: &[Report]| {
         for report in reports {
             told.add(report);
         }
-        for meter in [&mut envoy as &mut dyn Meter, &mut istio, &mut direct] {
-            until_told(meter, told);
+        for meter in &mut meters {
+            until_told(meter.as_mut(), told);
         }
     };
 
@@ -292,21 +268,16 @@ fn meters_count_what_the_load_saw() {
 #[test]
 fn latencies_are_told_by_arm() {
     let bed = Bed::new();
-    let prometheus = Prometheus::start(&bed.ground, &bed.wire).expect("Prometheus");
-    prometheus.scrape("envoy", ADMIN, "/stats/prometheus", &[]);
-    prometheus.scrape(AS_ISTIO, ADMIN, "/stats/prometheus", &[]);
-    prometheus.until_scraped();
-    let mut direct = bed.direct("canary");
-    let (mut envoy, mut istio) = (meter(&prometheus, Form::Envoy), meter(&prometheus, Form::Istio));
-    for meter in [&mut envoy as &mut dyn Meter, &mut istio, &mut direct] {
-        until_told(meter, Told::default());
+    let (_prometheus, mut meters) = bed.meters();
+    for meter in &mut meters {
+        until_told(meter.as_mut(), Told::default());
     }
     bed.canary.faults(&json!({"latency_ms": 300}));
     let mut told = Told::default();
     told.add(&bed.load(200));
     let canary = told.0[2];
-    for meter in [&mut envoy as &mut dyn Meter, &mut istio, &mut direct] {
-        until_told(meter, told);
+    for meter in &mut meters {
+        until_told(meter.as_mut(), told);
         let mut last = Reading::default();
         until("the histogram", || {
             last = meter.read().expect("a reading");

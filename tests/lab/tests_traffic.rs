@@ -70,10 +70,8 @@ impl Backend {
 
     /// Replaces its faults, and gives the answer's status.
     pub(super) fn faults(&self, faults: &Value) -> u16 {
-        let (url, body) = (self.url("/faults"), faults.to_string());
-        let client = reqwest::Client::builder().no_proxy().build().expect("a client");
-        let put = async move { client.put(url).body(body).send().await.map(|a| a.status().as_u16()) };
-        self.wire.run(put).expect("an answer")
+        let answer = self.wire.put(&self.url("/faults"), &faults.to_string());
+        answer.expect("an answer")
     }
 
     /// What it answers over gRPC: the code, its health, its pod and its version.
@@ -206,7 +204,6 @@ fn a_backend_starts_drains_and_crashes_as_it_is_told() {
 
 /// Half of the requests for [`SHOP`] to each of these, none for any other host.
 fn proxy(ground: &Ground, wire: &Wire, backends: [&Backend; 2]) -> Part {
-    let socket = |address: &str, port: u16| json!({"socket_address": {"address": address, "port_value": port}});
     let clusters = backends.map(|backend| {
         let endpoint = json!({"endpoint": {"address": socket(&backend.address.to_string(), 8080)}});
         json!({
@@ -216,10 +213,22 @@ fn proxy(ground: &Ground, wire: &Wire, backends: [&Backend; 2]) -> Part {
     });
     let weights = backends.map(|backend| json!({"name": backend.part.name(), "weight": 50}));
     let route = json!({"match": {"prefix": "/"}, "route": {"weighted_clusters": {"clusters": weights}}});
+    front(ground, wire, &json!(clusters), SHOP, &json!([route]), &json!({}))
+}
+
+/// An Envoy before all, as a part: it listens on 10080 for requests to these domains, and shows itself on 10081.
+pub(super) fn front(
+    ground: &Ground,
+    wire: &Wire,
+    clusters: &Value,
+    domain: &str,
+    routes: &Value,
+    stats: &Value,
+) -> Part {
     let manager = json!({
         "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
         "stat_prefix": "shop",
-        "route_config": {"virtual_hosts": [{"name": "shop", "domains": [SHOP], "routes": [route]}]},
+        "route_config": {"virtual_hosts": [{"name": "shop", "domains": [domain], "routes": routes}]},
         "http_filters": [{
             "name": "router",
             "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"},
@@ -230,7 +239,7 @@ fn proxy(ground: &Ground, wire: &Wire, backends: [&Backend; 2]) -> Part {
         "filter_chains": [{"filters": [{"name": "http", "typed_config": manager}]}],
     });
     let bootstrap = json!({
-        "admin": {"address": socket("127.0.0.1", 10_081)},
+        "admin": {"address": socket("127.0.0.1", 10_081)}, "stats_config": stats,
         "static_resources": {"clusters": clusters, "listeners": [listener]},
     });
     let file = ground.directory("proxy").join("envoy.json");
@@ -239,12 +248,17 @@ fn proxy(ground: &Ground, wire: &Wire, backends: [&Backend; 2]) -> Part {
     let recipe = move || {
         let mut command: Command = door.command(&program);
         command.arg("-c").arg(&file);
-        command.args(["--concurrency", "1", "--log-level", "warn", "--base-id", "250"]);
+        // Without the memory that an Envoy shares with its successor, which would be called the same in every lab.
+        command.args(["--concurrency", "1", "--log-level", "warn", "--disable-hot-restart"]);
         command
     };
     let wire = wire.clone();
     let ready = move || wire.is_ready("http://127.0.0.1:10081/ready");
     Part::start(ground, "proxy", recipe, ready).expect("a proxy")
+}
+
+pub(super) fn socket(address: &str, port: u16) -> Value {
+    json!({"socket_address": {"address": address, "port_value": port}})
 }
 
 /// Answers by pod and status, as Prometheus has them.

@@ -56,6 +56,15 @@ impl Wire {
         })
     }
 
+    /// The status of a PUT.
+    pub(crate) fn put(&self, url: &str, body: &str) -> Result<u16, String> {
+        let request = self.client.put(url).body(body.to_owned());
+        self.run(async move {
+            let answer = request.send().await.map_err(|e| said(&e))?;
+            Ok(answer.status().as_u16())
+        })
+    }
+
     /// Whether a GET is answered with 200; if not, why.
     pub(crate) fn is_ready(&self, url: &str) -> Result<(), String> {
         match self.get(url)? {

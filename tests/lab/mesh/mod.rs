@@ -4,6 +4,8 @@
 mod proxy;
 mod weights;
 
+use std::path::PathBuf;
+
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
@@ -34,7 +36,7 @@ pub(crate) struct Mesh {
 impl Mesh {
     /// Applies the definitions, starts istiod.
     pub(crate) fn start(ground: &Ground, wire: &Wire, plane: &ControlPlane) -> Result<Self, String> {
-        define(ground, plane)?;
+        define(ground, plane, &[tool("istio-crds"), tool("gateway-api-crds")])?;
         let api = plane.api(User::Admin);
         api.post("/api/v1/namespaces", &json!({"metadata": {"name": "istio-system"}}))
             .ok();
@@ -89,18 +91,22 @@ fn admit(api: &Api, authority: &str) {
     api.post(path, &webhook).ok();
 }
 
-/// Custom resources of Istio and of the Gateway API.
-fn define(ground: &Ground, plane: &ControlPlane) -> Result<(), String> {
-    // kubectl does not follow a link to a directory.
-    let files = |name: &str| tool(name).canonicalize().map_err(|e| format!("{name}: {e}"));
-    let (istio, gateway) = (files("istio-crds")?, files("gateway-api-crds")?);
-    let mut kubectl = ground.door().visitor(tool("kubectl"));
-    kubectl.arg("--kubeconfig").arg(plane.kubeconfig(User::Admin));
-    kubectl.args(["apply", "--server-side", "--recursive", "-f"]).arg(istio);
-    run(kubectl.arg("-f").arg(gateway))?;
-    let mut kubectl = ground.door().visitor(tool("kubectl"));
-    kubectl.arg("--kubeconfig").arg(plane.kubeconfig(User::Admin));
-    run(kubectl.args(["wait", "--for=condition=Established", "--timeout=60s", "crd", "--all"]))
+/// Custom resources of these files and directories; they are served when this returns.
+pub(crate) fn define(ground: &Ground, plane: &ControlPlane, files: &[PathBuf]) -> Result<(), String> {
+    let kubectl = || {
+        let mut kubectl = ground.door().visitor(tool("kubectl"));
+        kubectl.arg("--kubeconfig").arg(plane.kubeconfig(User::Admin));
+        kubectl
+    };
+    let mut apply = kubectl();
+    apply.args(["apply", "--server-side", "--recursive"]);
+    for file in files {
+        // kubectl does not follow a link to a directory.
+        let file = file.canonicalize().map_err(|e| format!("{}: {e}", file.display()))?;
+        apply.arg("-f").arg(file);
+    }
+    run(&mut apply)?;
+    run(kubectl().args(["wait", "--for=condition=Established", "--timeout=60s", "crd", "--all"]))
 }
 
 fn istiod(ground: &Ground, wire: &Wire, plane: &ControlPlane) -> Result<Part, String> {

@@ -8,7 +8,7 @@ use reqwest::header::HeaderName;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
-use super::mesh::{apply, kubectl, service};
+use super::mesh::{deploy, service};
 use crate::lab::load::{Load, Report, Running};
 use crate::lab::{Program, Prometheus, Proxy, User, lab};
 use crate::support::{Run, Sandbox, finish, program, tool, until};
@@ -74,6 +74,12 @@ fn prometheus() -> &'static Prometheus {
     ONE.get_or_init(|| Prometheus::start(lab().ground(), lab().wire()).expect("Prometheus"))
 }
 
+/// Whose counters a release is judged by.
+fn counters() -> [&'static str; 6] {
+    let address = prometheus().address();
+    ["--prometheus", address, "--metrics", "envoy", "--interval", "1s"]
+}
+
 /// Two versions of a backend behind an Envoy, as `msctl generate` would have them.
 struct Shop {
     namespace: String,
@@ -97,22 +103,7 @@ impl Shop {
             assert!(text.contains("registry.example/payment:0.1.0"), "{text}");
             sandbox.write(&file, text.replace("registry.example/payment:0.1.0", &image));
         }
-        lab().mesh();
-        for directory in ["deploy/kubernetes", "deploy/istio"] {
-            let run = apply(&sandbox, User::Admin, directory, false);
-            assert_eq!(run.code, 0, "{}", run.transcript());
-        }
-        let wait = [
-            "wait",
-            "-n",
-            &namespace,
-            "--for=condition=Available",
-            "--timeout=120s",
-            "deployment",
-            "--all",
-        ];
-        let run = kubectl(&sandbox, User::Admin, &wait);
-        assert_eq!(run.code, 0, "{}", run.transcript());
+        deploy(&sandbox, &namespace);
         let proxy = lab().proxy(&namespace, 80);
         stand_in("istio-system", "istiod-0", "istiod", &["15014=127.0.0.1:15080".into()]);
         stand_in(
@@ -152,18 +143,8 @@ impl Shop {
         let pods = api.get(&path).ok();
         for pod in pods["items"].as_array().into_iter().flatten() {
             let address = pod["status"]["podIP"].as_str().expect("an address");
-            let (url, body) = (format!("http://{address}:8080/faults"), faults.to_string());
-            let status = lab().wire().run(async move {
-                let client = reqwest::Client::builder().no_proxy().build().expect("a client");
-                client
-                    .put(url)
-                    .body(body)
-                    .send()
-                    .await
-                    .expect("an answer")
-                    .status()
-                    .as_u16()
-            });
+            let url = format!("http://{address}:8080/faults");
+            let status = lab().wire().put(&url, &faults.to_string()).expect("an answer");
             assert_eq!(status, 200);
         }
     }
@@ -194,17 +175,12 @@ impl Shop {
     }
 
     fn release_of_two_steps(&self) -> Command {
-        let (address, fast) = (prometheus().address(), ["--steps", "10,50", "--hold", "3s"]);
-        let from = ["--prometheus", address, "--metrics", "envoy", "--interval", "1s"];
-        self.command(User::Releaser, "run", &[&from[..], &fast].concat())
+        let fast = ["--steps", "10,50", "--hold", "3s"];
+        self.command(User::Releaser, "run", &[&counters()[..], &fast].concat())
     }
 
     /// Somebody gives the canary this much, by hand.
     fn weight(&self, canary: u64) {
-        let path = format!(
-            "/apis/networking.istio.io/v1/namespaces/{}/virtualservices/payment",
-            self.namespace
-        );
         let set = |route: u32, arm: u32, weight: u64| json!({"op": "replace", "path": format!("/spec/http/{route}/route/{arm}/weight"), "value": weight});
         let all = json!([
             set(0, 0, 100 - canary),
@@ -212,7 +188,7 @@ impl Shop {
             set(1, 0, 100 - canary),
             set(1, 1, canary)
         ]);
-        lab().control_plane().api(User::Admin).patch(&path, &all).ok();
+        lab().control_plane().api(User::Admin).patch(&self.path(), &all).ok();
         self.proxy.until("http", |weights| {
             let of = weights.iter().find(|(name, _)| name.contains("|canary|"));
             of.map_or(0, |(_, weight)| *weight) == canary
@@ -227,11 +203,14 @@ impl Shop {
     }
 
     fn route(&self) -> Value {
-        let path = format!(
+        lab().control_plane().api(User::Admin).get(&self.path()).ok()
+    }
+
+    fn path(&self) -> String {
+        format!(
             "/apis/networking.istio.io/v1/namespaces/{}/virtualservices/payment",
             self.namespace
-        );
-        lab().control_plane().api(User::Admin).get(&path).ok()
+        )
     }
 
     /// Nothing of a release is left: no lease, no mark.
@@ -287,14 +266,7 @@ fn a_bad_canary_is_taken_back_and_leaves_the_route_as_it_was() {
 fn a_release_that_may_not_or_cannot_begin_changes_nothing() {
     let shop = Shop::open("refused");
     let before = shop.route();
-    let from = [
-        "--prometheus",
-        prometheus().address(),
-        "--metrics",
-        "envoy",
-        "--interval",
-        "1s",
-    ];
+    let from = counters();
     let refused = |user: User, more: &[&str], code: i32, words: &str| {
         let run = shop.canary(user, "run", &[&from[..], more].concat());
         assert_eq!(run.code, code, "{}", run.transcript());

@@ -32,10 +32,30 @@ pub(super) fn kubectl(sandbox: &Sandbox, user: User, arguments: &[&str]) -> Run 
 }
 
 /// Applies what is in a directory for real, or asks the server whether it would.
-pub(super) fn apply(sandbox: &Sandbox, user: User, directory: &str, dry: bool) -> Run {
+fn apply(sandbox: &Sandbox, user: User, directory: &str, dry: bool) -> Run {
     let mut arguments = vec!["apply", "--server-side", "--validate=strict", "-k", directory];
     arguments.extend(dry.then_some("--dry-run=server"));
     kubectl(sandbox, user, &arguments)
+}
+
+/// Applies all that was generated, and waits until every deployment serves.
+pub(super) fn deploy(sandbox: &Sandbox, namespace: &str) {
+    lab().mesh();
+    for directory in ["deploy/kubernetes", "deploy/istio"] {
+        let run = apply(sandbox, User::Admin, directory, false);
+        assert_eq!(run.code, 0, "{}", run.transcript());
+    }
+    let wait = [
+        "wait",
+        "-n",
+        namespace,
+        "--for=condition=Available",
+        "--timeout=120s",
+        "deployment",
+        "--all",
+    ];
+    let run = kubectl(sandbox, User::Admin, &wait);
+    assert_eq!(run.code, 0, "{}", run.transcript());
 }
 
 #[test]
@@ -98,22 +118,7 @@ fn a_scaffolded_service_takes_the_traffic_that_its_virtual_service_says() {
             arguments: Vec::new(),
         },
     );
-    lab().mesh();
-    for directory in ["deploy/kubernetes", "deploy/istio"] {
-        let run = apply(&sandbox, User::Admin, directory, false);
-        assert_eq!(run.code, 0, "{}", run.transcript());
-    }
-    let wait = [
-        "wait",
-        "-n",
-        &namespace,
-        "--for=condition=Available",
-        "--timeout=120s",
-        "deployment",
-        "--all",
-    ];
-    let run = kubectl(&sandbox, User::Admin, &wait);
-    assert_eq!(run.code, 0, "{}", run.transcript());
+    deploy(&sandbox, &namespace);
     let proxy = lab().proxy(&namespace, 80);
     let host = format!("payment.{namespace}.svc.cluster.local");
     let path = format!("/apis/networking.istio.io/v1/namespaces/{namespace}/virtualservices/payment");
