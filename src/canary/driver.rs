@@ -94,23 +94,10 @@ impl<R: Router, M: Meter> Driver<'_, R, M> {
             return Input::Stop { at, by };
         }
         let weight = match (lost, self.router.read()) {
-            (Some((wanted, failure)), read) => {
-                let (weight, why) = (read.ok(), said(&failure));
-                // Forward, somebody else's weight stays; back to stable it is tried again.
-                return if failure.kind() == Kind::Conflict && wanted != Weight::NONE {
-                    Input::Taken { at, weight, why }
-                } else {
-                    Input::Lost { at, weight, why }
-                };
-            }
-            (None, Err(failure)) => {
-                let (weight, why) = (None, said(&failure));
-                return if failure.kind() == Kind::Conflict {
-                    Input::Taken { at, weight, why }
-                } else {
-                    Input::Lost { at, weight, why }
-                };
-            }
+            // Back to stable it is tried again, whatever stands there; forward, somebody else's weight stays.
+            (Some((Weight::NONE, failure)), read) => return unanswered(at, read.ok(), &failure),
+            (Some((_, failure)), read) => return refused(at, read.ok(), &failure),
+            (None, Err(failure)) => return refused(at, None, &failure),
             (None, Ok(weight)) => weight,
         };
         if let Some(why) = self.router.unready() {
@@ -129,7 +116,7 @@ impl<R: Router, M: Meter> Driver<'_, R, M> {
             Err(failure) => Input::Blind {
                 at,
                 weight,
-                why: said(&failure),
+                why: failure.with_causes(),
             },
         }
     }
@@ -161,10 +148,17 @@ fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
-fn said(failure: &Failure) -> String {
-    let causes = failure.causes();
-    std::iter::once(failure.to_string())
-        .chain(causes)
-        .collect::<Vec<_>>()
-        .join(": ")
+/// The router does not do its work.
+fn unanswered(at: u64, weight: Option<Weight>, failure: &Failure) -> Input {
+    let why = failure.with_causes();
+    Input::Lost { at, weight, why }
+}
+
+/// The same, or somebody else drives this release now.
+fn refused(at: u64, weight: Option<Weight>, failure: &Failure) -> Input {
+    if failure.kind() == Kind::Conflict {
+        let why = failure.with_causes();
+        return Input::Taken { at, weight, why };
+    }
+    unanswered(at, weight, failure)
 }

@@ -10,7 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use super::machine::{Decision, Input};
 use super::plan::Plan;
+use crate::config::names::ServiceName;
 use crate::failure::{Failure, Kind};
+use crate::process::Clock;
 
 /// The form of a journal.
 pub const SCHEMA: &str = "msctl.canary.journal/v1";
@@ -36,6 +38,44 @@ pub struct Header {
     pub started: String,
     /// Its plan.
     pub plan: Plan,
+}
+
+/// A release that begins now.
+#[derive(Clone, Debug)]
+pub struct Begun {
+    /// What a person will call it by.
+    pub id: String,
+    /// When, RFC 3339.
+    pub started: String,
+    /// A number that no other release has, for dice.
+    pub dice: u64,
+}
+
+impl Begun {
+    /// One that nobody else begins.
+    pub fn now() -> Self {
+        let now = Clock::now();
+        let time = now.as_nanosecond().to_le_bytes();
+        let digest = blake3::hash(&[&time[..], &std::process::id().to_le_bytes()].concat());
+        Self {
+            id: digest.to_hex()[..6].to_owned(),
+            started: format!("{now:.0}"),
+            dice: u64::from_le_bytes(std::array::from_fn(|at| digest.as_bytes()[8 + at])),
+        }
+    }
+
+    /// The first line of its journal.
+    pub fn header(&self, service: &ServiceName, setting: String, plan: &Plan) -> Header {
+        Header {
+            schema: SCHEMA.into(),
+            id: self.id.clone(),
+            msctl: env!("CARGO_PKG_VERSION").into(),
+            service: service.to_string(),
+            setting,
+            started: self.started.clone(),
+            plan: plan.clone(),
+        }
+    }
 }
 
 /// Every other line: what was seen, and what was decided.

@@ -350,10 +350,7 @@ impl Machine {
                 looked: at,
                 blurred: 0,
                 counted: counters(input),
-                shows: match input {
-                    Input::Counters { counted, lag, .. } => counted.saturating_add(*lag),
-                    _ => 0,
-                },
+                shows: shows(input),
             });
             (Reason::Settled, Vec::new())
         } else if weight != before {
@@ -372,8 +369,6 @@ impl Machine {
             stable,
             canary,
             latencies,
-            counted,
-            lag,
             ..
         } = input
         else {
@@ -391,7 +386,7 @@ impl Machine {
             counted: counters(input),
             // Nothing was counted when the weight came into force: it shows so long after the first count.
             shows: if state.counted.is_none() {
-                counted.saturating_add(*lag)
+                shows(input)
             } else {
                 state.shows
             },
@@ -539,6 +534,14 @@ impl Input {
 /// What a journal says that does not say it.
 const fn usual() -> bool {
     true
+}
+
+/// The time of the counters from which a weight that is in force now shows in all of them.
+const fn shows(input: &Input) -> u64 {
+    match input {
+        Input::Counters { counted, lag, .. } => counted.saturating_add(*lag),
+        _ => 0,
+    }
 }
 
 fn counters(input: &Input) -> Option<Counted> {

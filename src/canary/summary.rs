@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::count::Counts;
+use super::journal::Entry;
 use super::machine::{Decision, Effect, Input, Reason};
 use crate::config::units::Weight;
 
@@ -63,6 +64,15 @@ impl Default for Summary {
 }
 
 impl Summary {
+    /// Of all that was seen and decided.
+    pub fn of(entries: &[Entry]) -> Self {
+        let mut summary = Self::default();
+        for entry in entries {
+            summary.add(&entry.input, &entry.decision);
+        }
+        summary
+    }
+
     /// Takes the next thing that was seen and decided.
     pub fn add(&mut self, input: &Input, decision: &Decision) {
         let counters = match input {

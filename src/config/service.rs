@@ -450,6 +450,18 @@ pub struct Canary {
     pub tolerance: f64,
 }
 
+impl Canary {
+    /// The same with these steps and this hold, where they are given.
+    #[must_use]
+    pub fn with(&self, steps: Option<&Steps>, hold: Option<Span>) -> Self {
+        Self {
+            steps: steps.unwrap_or(&self.steps).clone(),
+            hold: hold.unwrap_or(self.hold),
+            ..*self
+        }
+    }
+}
+
 impl Default for Canary {
     fn default() -> Self {
         Self {

@@ -200,6 +200,13 @@ impl Failure {
         causes
     }
 
+    /// The first line and its causes, in one.
+    pub fn with_causes(&self) -> String {
+        let mut all = vec![self.to_string()];
+        all.extend(self.causes());
+        all.join(": ")
+    }
+
     /// The form a machine reads: `msctl.failure/v1`.
     pub fn document(&self) -> Document<'_> {
         Document {

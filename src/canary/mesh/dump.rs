@@ -2,15 +2,16 @@
 
 use serde_json::Value;
 
+use crate::canary::router::Destination;
 use crate::config::units::Weight;
 
 /// The clusters of Envoy that are the two arms: `outbound|80|canary|payment.shop.svc.cluster.local` is of this host and subset.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Arms {
-    /// Host and subset; the subset is empty where a Service of its own is the arm.
-    pub stable: (String, String),
-    /// Host and subset.
-    pub canary: (String, String),
+    /// What serves today.
+    pub stable: Destination,
+    /// What is tried.
+    pub canary: Destination,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -29,7 +30,7 @@ impl Arms {
         };
         // Istio ends the name of a Service's own cluster with a semicolon in some releases.
         let host = host.trim_end_matches(';');
-        let is = |arm: &(String, String)| arm.0 == host && arm.1 == subset;
+        let is = |arm: &Destination| arm.host == host && arm.subset.as_deref().unwrap_or_default() == subset;
         match () {
             () if is(&self.canary) => Some(Side::Canary),
             () if is(&self.stable) => Some(Side::Stable),
@@ -40,7 +41,7 @@ impl Arms {
 
 /// The canary's share in every route of the dump that splits between the arms or sends all to one of them. `names` are those of
 /// the routes that are moved; empty where they have none. Nothing where this proxy has no such route.
-pub fn shares(dump: &Value, arms: &Arms, names: &[String]) -> Vec<Weight> {
+pub(super) fn shares(dump: &Value, arms: &Arms, names: &[String]) -> Vec<Weight> {
     let mut found = Vec::new();
     collect(dump, arms, names, &mut found);
     found
@@ -114,9 +115,13 @@ mod tests {
 
     fn arms() -> Arms {
         let host = "payment.shop.svc.cluster.local".to_owned();
+        let arm = |subset: &str| Destination {
+            host: host.clone(),
+            subset: Some(subset.into()),
+        };
         Arms {
-            stable: (host.clone(), "stable".into()),
-            canary: (host, "canary".into()),
+            stable: arm("stable"),
+            canary: arm("canary"),
         }
     }
 
@@ -164,9 +169,13 @@ mod tests {
 
     #[test]
     fn tcp_and_services_of_their_own_are_read_too() {
+        let arm = |host: &str| Destination {
+            host: host.into(),
+            subset: None,
+        };
         let arms = Arms {
-            stable: ("pay-stable.shop.svc.cluster.local".into(), String::new()),
-            canary: ("pay-canary.shop.svc.cluster.local".into(), String::new()),
+            stable: arm("pay-stable.shop.svc.cluster.local"),
+            canary: arm("pay-canary.shop.svc.cluster.local"),
         };
         let clusters = json!([
             {"name": "outbound|80||pay-stable.shop.svc.cluster.local;", "weight": 75},

@@ -22,18 +22,16 @@ pub struct Lease<'a> {
     namespace: String,
     name: String,
     holder: String,
-    /// As the server has it.
-    document: Value,
     renewed: Clock,
 }
 
 /// Who holds a lease, and whether that holder still lives.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Holder {
+struct Holder {
     /// What it calls itself.
-    pub name: String,
+    name: String,
     /// Whether it renewed in time.
-    pub alive: bool,
+    alive: bool,
 }
 
 impl<'a> Lease<'a> {
@@ -44,7 +42,6 @@ impl<'a> Lease<'a> {
             namespace: namespace.to_owned(),
             name: name.to_owned(),
             holder: holder.to_owned(),
-            document: Value::Null,
             renewed: Clock::start(),
         };
         let failed = |refusal: Refusal| refusal.failed(format!("cannot take the lease `{name}` in `{namespace}`"));
@@ -71,8 +68,7 @@ impl<'a> Lease<'a> {
                 }
             };
             match taken {
-                Ok(document) => {
-                    lease.document = document;
+                Ok(_) => {
                     lease.renewed = Clock::start();
                     return Ok(lease);
                 }
@@ -112,8 +108,7 @@ impl<'a> Lease<'a> {
                 format!("the lease of this release is held by {who} now"),
             ));
         }
-        self.document = self
-            .replace(found)
+        self.replace(found)
             .map_err(|refusal| refusal.failed("the lease cannot be renewed"))?;
         self.renewed = Clock::start();
         Ok(())
@@ -151,15 +146,6 @@ impl<'a> Lease<'a> {
         }
         found["spec"] = spec;
         self.cluster.replace(&self.path(), &found)
-    }
-}
-
-/// Who holds the lease of this name; none where there is none.
-pub fn holder(cluster: &Cluster, namespace: &str, name: &str) -> Result<Option<Holder>, Refusal> {
-    match cluster.get(&format!("{}/{name}", collection(namespace))) {
-        Ok(found) => Ok(holder_of(&found, Clock::now())),
-        Err(refusal) if refusal.code() == Some(404) => Ok(None),
-        Err(refusal) => Err(refusal),
     }
 }
 

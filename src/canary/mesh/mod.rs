@@ -7,8 +7,8 @@ mod mark;
 mod proxies;
 mod router;
 
-pub use dump::{Arms, shares};
-pub use lease::{Holder, Lease, holder};
+pub use dump::Arms;
+pub use lease::Lease;
 pub use mark::Mark;
 pub use proxies::{Lag, Proxies};
 pub use router::MeshRouter;
@@ -154,26 +154,41 @@ impl Target {
     /// Takes the mark of this release off; another one's stays. Where all traffic is stable's again and nobody else moved it, the
     /// weights are put back as they stood.
     pub fn unmark(&self, cluster: &Cluster, id: &str, restore: bool) -> Result<(), Failure> {
-        let mut last = None;
-        for _ in 0..TRIES {
-            let (object, splits) = self.look(cluster)?;
-            let (Ok(Some(mark)), Some(remove)) = (Mark::of(&object), Mark::remove(&object)) else {
-                return Ok(());
+        self.change(cluster, "it cannot be taken off", |object, splits| {
+            let (Ok(Some(mark)), Some(remove)) = (Mark::of(object), Mark::remove(object)) else {
+                return Ok(None);
             };
             if mark.id != id {
-                return Ok(());
+                return Ok(None);
             }
             let mut operations = remove.as_array().cloned().unwrap_or_default();
             if restore
-                && splits.weight(&object) == Ok(Weight::NONE)
-                && let Some(restore) = splits.restore(&object, &mark.original)
+                && splits.weight(object) == Ok(Weight::NONE)
+                && let Some(restore) = splits.restore(object, &mark.original)
             {
                 operations.extend(restore.as_array().cloned().unwrap_or_default());
             }
-            match cluster.patch(&self.path(), &operations.into()) {
+            Ok(Some(operations.into()))
+        })
+    }
+
+    /// Changes the route object as `decide` says; where somebody else changed it since it was read, it is read and decided anew.
+    fn change(
+        &self,
+        cluster: &Cluster,
+        refused: &str,
+        mut decide: impl FnMut(&Value, &Splits) -> Result<Option<Value>, Failure>,
+    ) -> Result<(), Failure> {
+        let mut last = None;
+        for _ in 0..TRIES {
+            let (object, splits) = self.look(cluster)?;
+            let Some(operations) = decide(&object, &splits)? else {
+                return Ok(());
+            };
+            match cluster.patch(&self.path(), &operations) {
                 Ok(_) => return Ok(()),
                 Err(refusal) if matches!(refusal.code(), Some(409 | 422)) => last = Some(refusal),
-                Err(refusal) => return Err(refusal.failed("it cannot be taken off")),
+                Err(refusal) => return Err(refusal.failed(refused)),
             }
         }
         let what = format!("the {} was changed by others {TRIES} times in a row", self.name());

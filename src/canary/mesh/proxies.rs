@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::dump::{Arms, shares};
 use crate::config::units::Weight;
-use crate::remote::kube::Cluster;
+use crate::remote::kube::{Cluster, Refusal};
 
 /// Where a proxy shows its configuration, on its pod's loopback address.
 const ADMIN: u16 = 15_000;
@@ -26,6 +26,8 @@ pub struct Proxies {
     pub arms: Arms,
     /// The names of the routes that are moved; empty where they have none.
     pub routes: Vec<String>,
+    /// Whether connections are split too: those splits stand in the listeners, for TCP has no routes.
+    pub connections: bool,
 }
 
 /// Why a weight is not in force everywhere.
@@ -43,19 +45,17 @@ impl Proxies {
         let names = self.connected(cluster).map_err(Lag::Unseen)?;
         let (mut concerned, mut behind) = (0, Vec::new());
         for some in names.chunks(AT_ONCE) {
-            let mut answers = cluster.ask_pods(some, ADMIN, ROUTES);
-            // TCP has no routes: its split stands in the listeners.
-            let listeners = cluster.ask_pods(some, ADMIN, LISTENERS);
-            for ((namespace, name), (routes, listeners)) in some.iter().zip(answers.drain(..).zip(listeners)) {
-                let dump = |text: &str| serde_json::from_str::<Value>(text).unwrap_or_default();
-                let found = match (routes, listeners) {
-                    (Ok(routes), Ok(listeners)) => {
-                        let of = |text: &str| shares(&dump(text), &self.arms, &self.routes);
-                        [of(&routes), of(&listeners)].concat()
-                    }
+            let mut dumps = vec![cluster.ask_pods(some, ADMIN, ROUTES)];
+            if self.connections {
+                dumps.push(cluster.ask_pods(some, ADMIN, LISTENERS));
+            }
+            for (at, (namespace, name)) in some.iter().enumerate() {
+                let answers: Result<Vec<&String>, &Refusal> = dumps.iter().map(|dump| dump[at].as_ref()).collect();
+                let found = match answers {
+                    Ok(texts) => texts.into_iter().flat_map(|text| self.shares(text)).collect::<Vec<_>>(),
                     // Its pod is gone and takes no traffic with it; istiod hears of that later.
-                    (Err(why), _) | (_, Err(why)) if why.code() == Some(404) => continue,
-                    (Err(why), _) | (_, Err(why)) => {
+                    Err(why) if why.code() == Some(404) => continue,
+                    Err(why) => {
                         behind.push(format!("{name}.{namespace} ({why})"));
                         continue;
                     }
@@ -71,6 +71,11 @@ impl Proxies {
         } else {
             Err(Lag::Behind(behind))
         }
+    }
+
+    fn shares(&self, dump: &str) -> Vec<Weight> {
+        let dump: Value = serde_json::from_str(dump).unwrap_or_default();
+        shares(&dump, &self.arms, &self.routes)
     }
 
     /// Namespace and name of every proxy; each istiod knows those that are connected to it.

@@ -187,6 +187,16 @@ impl Splits {
         self.splits.iter().map(name).collect::<Option<_>>().unwrap_or_default()
     }
 
+    /// Whether connections are split, and not requests alone: TLS and TCP.
+    pub fn has_connections(&self) -> bool {
+        let of_requests = |split: &Split| {
+            ["/spec/http/", "/spec/rules/"]
+                .iter()
+                .any(|list| split.route.starts_with(list))
+        };
+        !self.splits.iter().all(of_requests)
+    }
+
     /// The canary's share of what both arms get.
     pub fn weight(&self, object: &Value) -> Result<Weight, Problem> {
         let mut shares = Vec::new();

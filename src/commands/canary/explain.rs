@@ -52,10 +52,7 @@ impl serde::Serialize for Explained {
 
 impl Explained {
     fn new(replay: Replay, journal: String) -> Self {
-        let mut summary = Summary::default();
-        for entry in &replay.entries {
-            summary.add(&entry.input, &entry.decision);
-        }
+        let summary = Summary::of(&replay.entries);
         let header = &replay.header;
         let report = ReleaseReport {
             id: header.id.clone(),

@@ -100,7 +100,7 @@ impl PastRelease {
                 let problem = problem.map(|wrong| format!("line {} does not recompute", wrong.line));
                 (Some(Told::new(replay)), problem)
             }
-            Err(failure) => (None, Some(said(failure))),
+            Err(failure) => (None, Some(failure.with_causes())),
         };
         Self {
             id: id(&past.journal),
@@ -116,19 +116,9 @@ fn id(journal: &Path) -> String {
     journal.file_stem().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-fn said(failure: &Failure) -> String {
-    std::iter::once(failure.to_string())
-        .chain(failure.causes())
-        .collect::<Vec<_>>()
-        .join(": ")
-}
-
 impl Told {
     fn new(replay: &Replay) -> Self {
-        let mut summary = Summary::default();
-        for entry in &replay.entries {
-            summary.add(&entry.input, &entry.decision);
-        }
+        let summary = Summary::of(&replay.entries);
         let header = &replay.header;
         Self {
             service: header.service.clone(),

@@ -2,8 +2,10 @@
 
 use std::path::PathBuf;
 
+use serde_json::Value;
+
 use crate::canary::mesh::{Arms, Proxies, Target};
-use crate::canary::router::{Destination, RouteKind};
+use crate::canary::router::{Destination, RouteKind, Splits};
 use crate::commands::Context;
 use crate::config::service::Service;
 use crate::failure::Failure;
@@ -78,16 +80,16 @@ impl Place {
 }
 
 impl Placed {
-    /// The proxies that show what is in force in the routes of these names.
-    pub(super) fn proxies(&self, routes: Vec<String>) -> Proxies {
-        let of = |arm: &Destination| (arm.host.clone(), arm.subset.clone().unwrap_or_default());
+    /// The proxies that show what is in force where this object splits.
+    pub(super) fn proxies(&self, object: &Value, splits: &Splits) -> Proxies {
         Proxies {
             mesh: self.mesh.clone(),
             arms: Arms {
-                stable: of(&self.target.stable),
-                canary: of(&self.target.canary),
+                stable: self.target.stable.clone(),
+                canary: self.target.canary.clone(),
             },
-            routes,
+            routes: splits.names(object),
+            connections: splits.has_connections(),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::screen::Screen;
 use super::show::exit;
 use crate::canary::driver::Driver;
-use crate::canary::journal::{self, Header, Journal};
+use crate::canary::journal::{self, Begun, Header, Journal};
 use crate::canary::machine::Machine;
 use crate::canary::plan::Plan;
 use crate::canary::rehearsal::{Arrivals, Fault, Faults, Upstream, World, WorldRequest, build};
@@ -14,8 +14,8 @@ use crate::config::names::ServiceName;
 use crate::config::service::Service;
 use crate::config::units::{Span, Steps};
 use crate::failure::{Exit, Failure, Kind};
+use crate::process::Interrupt;
 use crate::process::service::{Program, ServiceRequest};
-use crate::process::{Clock, Interrupt};
 
 /// How much faster `--fast` is.
 const FAST: u64 = 50;
@@ -106,8 +106,7 @@ struct Request {
     plan: Plan,
     rate: f64,
     speed: u64,
-    id: String,
-    started: String,
+    begun: Begun,
     seed: u64,
     faults: Faults,
     logs: PathBuf,
@@ -121,10 +120,7 @@ impl Request {
             Some(service) => service,
             None => Service::named(ServiceName::parse("example")?),
         };
-        if let Some(steps) = &args.steps {
-            service.canary.steps = steps.clone();
-        }
-        service.canary.hold = args.hold.unwrap_or(service.canary.hold);
+        service.canary = service.canary.with(args.steps.as_ref(), args.hold);
         if !(args.rate > 0.0 && args.rate <= 10_000.0) {
             let message = format!(
                 "`--rate {}` is no rate: above 0, up to 10 000 requests a second",
@@ -140,17 +136,13 @@ impl Request {
         } else {
             1
         };
-        let now = Clock::now();
-        let time = now.as_nanosecond().to_le_bytes();
-        let digest = blake3::hash(&[&time[..], &std::process::id().to_le_bytes()].concat());
-        let dice = u64::from_le_bytes(std::array::from_fn(|at| digest.as_bytes()[8 + at]));
+        let begun = Begun::now();
         Ok(Self {
             plan: Plan::new(&service.canary, INTERVAL).faster(speed),
             rate: args.rate * number(speed),
             speed,
-            id: digest.to_hex()[..6].to_owned(),
-            started: format!("{now:.0}"),
-            seed: args.seed.unwrap_or(dice),
+            seed: args.seed.unwrap_or(begun.dice),
+            begun,
             faults: Faults::together(&args.fault)?,
             logs: context.directory().join(journal::DIRECTORY),
             described,
@@ -177,21 +169,14 @@ impl Request {
         } else {
             String::new()
         };
-        Header {
-            schema: journal::SCHEMA.into(),
-            id: self.id.clone(),
-            msctl: env!("CARGO_PKG_VERSION").into(),
-            service: self.service.name.to_string(),
-            setting: format!("rehearsal over {over}, {} requests/s{fast}", self.rate),
-            started: self.started.clone(),
-            plan: self.plan.clone(),
-        }
+        let setting = format!("rehearsal over {over}, {} requests/s{fast}", self.rate);
+        self.begun.header(&self.service.name, setting, &self.plan)
     }
 
     /// A program as one arm; its log stays beside the journal.
     fn program(&self, arm: &str, program: Program, directory: &Path) -> Result<Upstream, Failure> {
         std::fs::create_dir_all(&self.logs).map_err(|e| Failure::io("create", &self.logs, e))?;
-        let log = self.logs.join(format!("{}-{arm}.log", self.id));
+        let log = self.logs.join(format!("{}-{arm}.log", self.begun.id));
         let request = ServiceRequest::scaffolded(arm, program, directory, log);
         Ok(Upstream::Program(Box::new(request)))
     }

@@ -53,7 +53,7 @@ pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
         path.as_os_str()
     };
     let explain = format!("canary explain {}", shell_words::quote(&named.to_string_lossy()));
-    let summary = summary(&replay);
+    let summary = Summary::of(&replay.entries);
     let text = text(&replay, &summary, &path, &context.typed(&explain));
     let exit = if replay.mismatch.is_some() {
         Exit::No
@@ -109,14 +109,6 @@ fn verdict(outcome: Option<Outcome>, differs: bool, page: &Page) -> String {
         None if differs => page.paint.bad("DIFFERENT"),
         None => page.paint.doubt("UNFINISHED"),
     }
-}
-
-fn summary(replay: &Replay) -> Summary {
-    let mut summary = Summary::default();
-    for entry in &replay.entries {
-        summary.add(&entry.input, &entry.decision);
-    }
-    summary
 }
 
 /// What follows the verdict: where, after how long, why.

@@ -7,7 +7,7 @@ use super::screen::Screen;
 use super::show::exit;
 use crate::canary::Meter;
 use crate::canary::driver::Driver;
-use crate::canary::journal::{Header, Journal, SCHEMA};
+use crate::canary::journal::{Begun, Header, Journal};
 use crate::canary::machine::{Machine, Outcome};
 use crate::canary::mesh::{Lag, Lease, Mark, MeshRouter, Proxies, Target};
 use crate::canary::meter::form::Form;
@@ -16,7 +16,7 @@ use crate::canary::plan::Plan;
 use crate::commands::Context;
 use crate::config::units::{Span, Steps, Weight};
 use crate::failure::{Exit, Failure, Kind};
-use crate::process::{Clock, Interrupt};
+use crate::process::Interrupt;
 use crate::remote::http::Url;
 use crate::remote::prometheus::Prometheus;
 use crate::ui::{Page, Report, clean, duration};
@@ -74,31 +74,22 @@ pub enum Metrics {
 /// Releases, to the end.
 pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     let placed = args.place.find(context)?;
-    let plan = plan(args, &placed);
+    let canary = placed.service.canary.with(args.steps.as_ref(), args.hold);
+    let plan = Plan::new(&canary, args.interval.as_millis());
     let cluster = &placed.cluster;
     let mut meter = meter(args, &placed.target)?;
     let (proxies, count) = check(&placed, &mut meter)?;
-    let now = Clock::now();
-    let time = now.as_nanosecond().to_le_bytes();
-    let digest = blake3::hash(&[&time[..], &std::process::id().to_le_bytes()].concat());
-    let header = Header {
-        schema: SCHEMA.into(),
-        id: digest.to_hex()[..6].to_owned(),
-        msctl: env!("CARGO_PKG_VERSION").into(),
-        service: placed.service.name.to_string(),
-        setting: format!(
-            "release by the {} at {}, seen by {}",
-            placed.target.name(),
-            cluster.server(),
-            if count == 1 {
-                "1 proxy".to_owned()
-            } else {
-                format!("{count} proxies")
-            }
-        ),
-        started: format!("{now:.0}"),
-        plan: plan.clone(),
-    };
+    let setting = format!(
+        "release by the {} at {}, seen by {}",
+        placed.target.name(),
+        cluster.server(),
+        if count == 1 {
+            "1 proxy".to_owned()
+        } else {
+            format!("{count} proxies")
+        }
+    );
+    let header = Begun::now().header(&placed.service.name, setting, &plan);
     if args.dry_run {
         context.ui.report(&PlanReport::new(&header, count));
         return Ok(Exit::Done);
@@ -120,7 +111,7 @@ pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     };
     let path = journal.path().to_owned();
     let mut screen = Screen::new(context, &header);
-    let router = MeshRouter::new(cluster, placed.target.clone(), Some(proxies), Some(lease));
+    let router = MeshRouter::new(cluster, placed.target.clone(), proxies, lease);
     let mut driver = Driver {
         machine: Machine::new(plan),
         router,
@@ -149,15 +140,6 @@ pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
         context.ui.note(&by_hand(&placed.target));
     }
     Ok(exit(report.end.outcome))
-}
-
-fn plan(args: &Args, placed: &Placed) -> Plan {
-    let mut canary = placed.service.canary.clone();
-    if let Some(steps) = &args.steps {
-        canary.steps = steps.clone();
-    }
-    canary.hold = args.hold.unwrap_or(canary.hold);
-    Plan::new(&canary, args.interval.as_millis())
 }
 
 fn meter(args: &Args, target: &Target) -> Result<PrometheusMeter, Failure> {
@@ -211,7 +193,7 @@ fn check(placed: &Placed, meter: &mut PrometheusMeter) -> Result<(Proxies, usize
     {
         return Err(failure);
     }
-    let proxies = placed.proxies(splits.names(&object));
+    let proxies = placed.proxies(&object, &splits);
     match proxies.show(cluster, Weight::NONE) {
         Ok(count) => Ok((proxies, count)),
         Err(Lag::Unseen(why)) => Err(Failure::new(
