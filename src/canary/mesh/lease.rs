@@ -47,26 +47,26 @@ impl<'a> Lease<'a> {
         let failed = |refusal: Refusal| refusal.failed(format!("cannot take the lease `{name}` in `{namespace}`"));
         // A rival may be between the look and the write; the version in the document says so.
         for _ in 0..3 {
-            let taken = match cluster.get(&lease.path()) {
-                Err(refusal) if refusal.code() == Some(404) => {
-                    let new = json!({
-                        "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
-                        "metadata": {"name": name, "namespace": namespace}, "spec": lease.spec(0),
-                    });
-                    cluster.create(&collection(namespace), &new)
-                }
-                Err(refusal) => return Err(failed(refusal)),
-                Ok(found) => {
-                    if let Some(other) = holder_of(&found, Clock::now()).filter(|h| h.alive && h.name != holder) {
-                        let message = format!("the release of `{name}` is driven by {}", other.name);
-                        return Err(Failure::new(Kind::Conflict, message)
-                            .note("Nothing was changed.")
-                            .hint("msctl canary status    says how far it is")
-                            .hint("msctl canary abort     ends it"));
+            let taken =
+                match cluster.get(&lease.path()) {
+                    Err(refusal) if refusal.code() == Some(404) => {
+                        let new = json!({
+                            "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
+                            "metadata": {"name": name, "namespace": namespace}, "spec": lease.spec(0),
+                        });
+                        cluster.create(&collection(namespace), &new)
                     }
-                    lease.replace(found)
-                }
-            };
+                    Err(refusal) => return Err(failed(refusal)),
+                    Ok(found) => {
+                        if let Some(other) = holder_of(&found, Clock::now()).filter(|h| h.alive && h.name != holder) {
+                            let message = format!("the release of `{name}` is driven by {}", other.name);
+                            return Err(Failure::new(Kind::Conflict, message).note("Nothing was changed.").hint(
+                                format!("kubectl get lease {name} -n {namespace} -o yaml    says since when"),
+                            ));
+                        }
+                        lease.replace(found)
+                    }
+                };
             match taken {
                 Ok(_) => {
                     lease.renewed = Clock::start();
