@@ -84,18 +84,27 @@ json\t'One JSON document; streams are JSON Lines'
 ci\t'Plain lines, one an event, and annotations where the CI system has them'"
 complete -c msctl -n "__fish_msctl_using_subcommand gate" -s C -l directory -d 'The service\'s directory (default: the current one)' -r -F
 complete -c msctl -n "__fish_msctl_using_subcommand gate" -s h -l help -d 'Print help; all of it: `msctl help VERB`'
-complete -c msctl -n "__fish_msctl_using_subcommand canary; and not __fish_seen_subcommand_from rehearse run explain history report export help" -l output -d 'What goes to stdout (auto: human, or ci when CI is set)' -r -f -a "human\t'For eyes: colour and live views where there is a terminal'
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and not __fish_seen_subcommand_from rehearse run start status watch abort pause resume promote set guard explain history report export help" -l output -d 'What goes to stdout (auto: human, or ci when CI is set)' -r -f -a "human\t'For eyes: colour and live views where there is a terminal'
 json\t'One JSON document; streams are JSON Lines'
 ci\t'Plain lines, one an event, and annotations where the CI system has them'"
-complete -c msctl -n "__fish_msctl_using_subcommand canary; and not __fish_seen_subcommand_from rehearse run explain history report export help" -s C -l directory -d 'The service\'s directory (default: the current one)' -r -F
-complete -c msctl -n "__fish_msctl_using_subcommand canary; and not __fish_seen_subcommand_from rehearse run explain history report export help" -s h -l help -d 'Print help; all of it: `msctl help VERB`'
-complete -c msctl -n "__fish_msctl_using_subcommand canary; and not __fish_seen_subcommand_from rehearse run explain history report export help" -f -a "rehearse" -d 'Try a release without a cluster'
-complete -c msctl -n "__fish_msctl_using_subcommand canary; and not __fish_seen_subcommand_from rehearse run explain history report export help" -f -a "run" -d 'Release the canary in a cluster, step by step'
-complete -c msctl -n "__fish_msctl_using_subcommand canary; and not __fish_seen_subcommand_from rehearse run explain history report export help" -f -a "explain" -d 'Recompute every decision of a release from its journal'
-complete -c msctl -n "__fish_msctl_using_subcommand canary; and not __fish_seen_subcommand_from rehearse run explain history report export help" -f -a "history" -d 'List the releases of this service, newest first'
-complete -c msctl -n "__fish_msctl_using_subcommand canary; and not __fish_seen_subcommand_from rehearse run explain history report export help" -f -a "report" -d 'Write a release as one HTML page: plots, steps, decisions'
-complete -c msctl -n "__fish_msctl_using_subcommand canary; and not __fish_seen_subcommand_from rehearse run explain history report export help" -f -a "export" -d 'Print the plan for Flagger or Argo Rollouts'
-complete -c msctl -n "__fish_msctl_using_subcommand canary; and not __fish_seen_subcommand_from rehearse run explain history report export help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and not __fish_seen_subcommand_from rehearse run start status watch abort pause resume promote set guard explain history report export help" -s C -l directory -d 'The service\'s directory (default: the current one)' -r -F
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and not __fish_seen_subcommand_from rehearse run start status watch abort pause resume promote set guard explain history report export help" -s h -l help -d 'Print help; all of it: `msctl help VERB`'
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and not __fish_seen_subcommand_from rehearse run start status watch abort pause resume promote set guard explain history report export help" -f -a "rehearse" -d 'Try a release without a cluster'
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and not __fish_seen_subcommand_from rehearse run start status watch abort pause resume promote set guard explain history report export help" -f -a "run" -d 'Release the canary in a cluster, step by step'
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and not __fish_seen_subcommand_from rehearse run start status watch abort pause resume promote set guard explain history report export help" -f -a "start" -d 'The same in the background'
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and not __fish_seen_subcommand_from rehearse run start status watch abort pause resume promote set guard explain history report export help" -f -a "status" -d 'Say where traffic is, and what a release is doing'
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and not __fish_seen_subcommand_from rehearse run start status watch abort pause resume promote set guard explain history report export help" -f -a "watch" -d 'Watch a release to its end, whoever drives it'
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and not __fish_seen_subcommand_from rehearse run start status watch abort pause resume promote set guard explain history report export help" -f -a "abort" -d 'Give stable all the traffic, now'
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and not __fish_seen_subcommand_from rehearse run start status watch abort pause resume promote set guard explain history report export help" -f -a "pause" -d 'Ask a release to take no further step'
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and not __fish_seen_subcommand_from rehearse run start status watch abort pause resume promote set guard explain history report export help" -f -a "resume" -d 'Go on after a pause, or in place of a driver that is gone'
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and not __fish_seen_subcommand_from rehearse run start status watch abort pause resume promote set guard explain history report export help" -f -a "promote" -d 'Take the present step as done'
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and not __fish_seen_subcommand_from rehearse run start status watch abort pause resume promote set guard explain history report export help" -f -a "set" -d 'Set one weight by hand'
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and not __fish_seen_subcommand_from rehearse run start status watch abort pause resume promote set guard explain history report export help" -f -a "guard" -d 'Put traffic back when the driver of a release is gone'
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and not __fish_seen_subcommand_from rehearse run start status watch abort pause resume promote set guard explain history report export help" -f -a "explain" -d 'Recompute every decision of a release from its journal'
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and not __fish_seen_subcommand_from rehearse run start status watch abort pause resume promote set guard explain history report export help" -f -a "history" -d 'List the releases of this service, newest first'
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and not __fish_seen_subcommand_from rehearse run start status watch abort pause resume promote set guard explain history report export help" -f -a "report" -d 'Write a release as one HTML page: plots, steps, decisions'
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and not __fish_seen_subcommand_from rehearse run start status watch abort pause resume promote set guard explain history report export help" -f -a "export" -d 'Print the plan for Flagger or Argo Rollouts'
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and not __fish_seen_subcommand_from rehearse run start status watch abort pause resume promote set guard explain history report export help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from rehearse" -l stable -d 'What serves today: a command (default: the service here, built; else a backend in this process)' -r
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from rehearse" -l canary -d 'What is tried: a command (default: the same as stable)' -r
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from rehearse" -l fault -d 'Break the canary: errors=30%, latency=+200ms, crash, hang' -r
@@ -114,20 +123,164 @@ complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subc
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from run" -l kubeconfig -d 'The kubeconfig (default: KUBECONFIG, then ~/.kube/config)' -r -F
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from run" -l context -d 'The context in it (default: the current one)' -r
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from run" -s n -l namespace -d 'The namespace (default: that of msctl.yaml)' -r
-complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from run" -l route -d 'The `VirtualService` that splits the traffic (default: called as the service)' -r
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from run" -l route -d 'What splits the traffic: virtualservice/NAME, httproute/NAME or grpcroute/NAME (default: the `VirtualService` called as the service)' -r
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from run" -l stable -d 'The Service of stable, where each arm has one of its own' -r
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from run" -l canary -d 'The Service of the canary' -r
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from run" -l mesh -d 'Where istiod is; its proxies are asked what is in force' -r
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from run" -l prometheus -d 'Where counters are read' -r
-complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from run" -l metrics -d 'Whose counters they are' -r -f -a "istio\t'`istio_requests_total`, as the callers\' proxies report it'
-envoy\t'`envoy_cluster_upstream_rq…`, as Envoy counts by itself'"
-complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from run" -l interval -d 'How long it is between two scrapes' -r
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from run" -l metrics -d 'Whose counters they are' -r -f -a "istio\t'`istio_requests_total` in a Prometheus, as the callers\' proxies report it'
+envoy\t'`envoy_cluster_upstream_rq…` in a Prometheus, as Envoy counts by itself'
+proxies\t'The same, read from every proxy: no Prometheus is needed'"
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from run" -l interval -d 'How long it is between two scrapes (default: 5s, of proxies 1s)' -r
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from run" -l reassert -d 'The field manager whose re-apply of the route is put right, and not obeyed: argocd-controller, kubectl-client-side-apply …' -r
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from run" -l notify -d 'A webhook that is told how the release goes, as Slack takes it' -r
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from run" -l steps -d 'The steps in percent (default: those of msctl.yaml)' -r
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from run" -l hold -d 'How long each step is watched at least (default: that of msctl.yaml)' -r
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from run" -l gates -d 'The steps after which it waits for `msctl canary promote`, in percent' -r
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from run" -l on-stop -d 'What becomes of traffic on Ctrl-C or SIGTERM' -r -f -a "rollback\t'It goes back to stable'
+hold\t'It stays where it is, for `msctl canary resume`'"
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from run" -l output -d 'What goes to stdout (auto: human, or ci when CI is set)' -r -f -a "human\t'For eyes: colour and live views where there is a terminal'
 json\t'One JSON document; streams are JSON Lines'
 ci\t'Plain lines, one an event, and annotations where the CI system has them'"
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from run" -s C -l directory -d 'The service\'s directory (default: the current one)' -r -F
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from run" -l ignore-freeze -d 'Go on in a freeze of msctl.yaml too'
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from run" -l adopt -d 'Take the weight that the canary has already as the current step'
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from run" -l dry-run -d 'Say what would be done, and change nothing'
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from run" -s h -l help -d 'Print help; all of it: `msctl help VERB`'
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from start" -l kubeconfig -d 'The kubeconfig (default: KUBECONFIG, then ~/.kube/config)' -r -F
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from start" -l context -d 'The context in it (default: the current one)' -r
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from start" -s n -l namespace -d 'The namespace (default: that of msctl.yaml)' -r
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from start" -l route -d 'What splits the traffic: virtualservice/NAME, httproute/NAME or grpcroute/NAME (default: the `VirtualService` called as the service)' -r
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from start" -l stable -d 'The Service of stable, where each arm has one of its own' -r
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from start" -l canary -d 'The Service of the canary' -r
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from start" -l mesh -d 'Where istiod is; its proxies are asked what is in force' -r
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from start" -l prometheus -d 'Where counters are read' -r
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from start" -l metrics -d 'Whose counters they are' -r -f -a "istio\t'`istio_requests_total` in a Prometheus, as the callers\' proxies report it'
+envoy\t'`envoy_cluster_upstream_rq…` in a Prometheus, as Envoy counts by itself'
+proxies\t'The same, read from every proxy: no Prometheus is needed'"
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from start" -l interval -d 'How long it is between two scrapes (default: 5s, of proxies 1s)' -r
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from start" -l reassert -d 'The field manager whose re-apply of the route is put right, and not obeyed: argocd-controller, kubectl-client-side-apply …' -r
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from start" -l notify -d 'A webhook that is told how the release goes, as Slack takes it' -r
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from start" -l steps -d 'The steps in percent (default: those of msctl.yaml)' -r
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from start" -l hold -d 'How long each step is watched at least (default: that of msctl.yaml)' -r
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from start" -l gates -d 'The steps after which it waits for `msctl canary promote`, in percent' -r
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from start" -l on-stop -d 'What becomes of traffic on Ctrl-C or SIGTERM' -r -f -a "rollback\t'It goes back to stable'
+hold\t'It stays where it is, for `msctl canary resume`'"
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from start" -l output -d 'What goes to stdout (auto: human, or ci when CI is set)' -r -f -a "human\t'For eyes: colour and live views where there is a terminal'
+json\t'One JSON document; streams are JSON Lines'
+ci\t'Plain lines, one an event, and annotations where the CI system has them'"
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from start" -s C -l directory -d 'The service\'s directory (default: the current one)' -r -F
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from start" -l ignore-freeze -d 'Go on in a freeze of msctl.yaml too'
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from start" -l adopt -d 'Take the weight that the canary has already as the current step'
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from start" -l dry-run -d 'Say what would be done, and change nothing'
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from start" -s h -l help -d 'Print help; all of it: `msctl help VERB`'
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from status" -l kubeconfig -d 'The kubeconfig (default: KUBECONFIG, then ~/.kube/config)' -r -F
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from status" -l context -d 'The context in it (default: the current one)' -r
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from status" -s n -l namespace -d 'The namespace (default: that of msctl.yaml)' -r
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from status" -l route -d 'What splits the traffic: virtualservice/NAME, httproute/NAME or grpcroute/NAME (default: the `VirtualService` called as the service)' -r
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from status" -l stable -d 'The Service of stable, where each arm has one of its own' -r
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from status" -l canary -d 'The Service of the canary' -r
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from status" -l mesh -d 'Where istiod is; its proxies are asked what is in force' -r
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from status" -l output -d 'What goes to stdout (auto: human, or ci when CI is set)' -r -f -a "human\t'For eyes: colour and live views where there is a terminal'
+json\t'One JSON document; streams are JSON Lines'
+ci\t'Plain lines, one an event, and annotations where the CI system has them'"
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from status" -s C -l directory -d 'The service\'s directory (default: the current one)' -r -F
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from status" -s h -l help -d 'Print help; all of it: `msctl help VERB`'
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from watch" -l kubeconfig -d 'The kubeconfig (default: KUBECONFIG, then ~/.kube/config)' -r -F
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from watch" -l context -d 'The context in it (default: the current one)' -r
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from watch" -s n -l namespace -d 'The namespace (default: that of msctl.yaml)' -r
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from watch" -l route -d 'What splits the traffic: virtualservice/NAME, httproute/NAME or grpcroute/NAME (default: the `VirtualService` called as the service)' -r
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from watch" -l stable -d 'The Service of stable, where each arm has one of its own' -r
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from watch" -l canary -d 'The Service of the canary' -r
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from watch" -l mesh -d 'Where istiod is; its proxies are asked what is in force' -r
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from watch" -l output -d 'What goes to stdout (auto: human, or ci when CI is set)' -r -f -a "human\t'For eyes: colour and live views where there is a terminal'
+json\t'One JSON document; streams are JSON Lines'
+ci\t'Plain lines, one an event, and annotations where the CI system has them'"
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from watch" -s C -l directory -d 'The service\'s directory (default: the current one)' -r -F
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from watch" -s h -l help -d 'Print help; all of it: `msctl help VERB`'
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from abort" -l kubeconfig -d 'The kubeconfig (default: KUBECONFIG, then ~/.kube/config)' -r -F
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from abort" -l context -d 'The context in it (default: the current one)' -r
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from abort" -s n -l namespace -d 'The namespace (default: that of msctl.yaml)' -r
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from abort" -l route -d 'What splits the traffic: virtualservice/NAME, httproute/NAME or grpcroute/NAME (default: the `VirtualService` called as the service)' -r
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from abort" -l stable -d 'The Service of stable, where each arm has one of its own' -r
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from abort" -l canary -d 'The Service of the canary' -r
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from abort" -l mesh -d 'Where istiod is; its proxies are asked what is in force' -r
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from abort" -l output -d 'What goes to stdout (auto: human, or ci when CI is set)' -r -f -a "human\t'For eyes: colour and live views where there is a terminal'
+json\t'One JSON document; streams are JSON Lines'
+ci\t'Plain lines, one an event, and annotations where the CI system has them'"
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from abort" -s C -l directory -d 'The service\'s directory (default: the current one)' -r -F
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from abort" -s h -l help -d 'Print help; all of it: `msctl help VERB`'
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from pause" -l kubeconfig -d 'The kubeconfig (default: KUBECONFIG, then ~/.kube/config)' -r -F
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from pause" -l context -d 'The context in it (default: the current one)' -r
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from pause" -s n -l namespace -d 'The namespace (default: that of msctl.yaml)' -r
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from pause" -l route -d 'What splits the traffic: virtualservice/NAME, httproute/NAME or grpcroute/NAME (default: the `VirtualService` called as the service)' -r
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from pause" -l stable -d 'The Service of stable, where each arm has one of its own' -r
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from pause" -l canary -d 'The Service of the canary' -r
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from pause" -l mesh -d 'Where istiod is; its proxies are asked what is in force' -r
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from pause" -l output -d 'What goes to stdout (auto: human, or ci when CI is set)' -r -f -a "human\t'For eyes: colour and live views where there is a terminal'
+json\t'One JSON document; streams are JSON Lines'
+ci\t'Plain lines, one an event, and annotations where the CI system has them'"
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from pause" -s C -l directory -d 'The service\'s directory (default: the current one)' -r -F
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from pause" -s h -l help -d 'Print help; all of it: `msctl help VERB`'
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from resume" -l kubeconfig -d 'The kubeconfig (default: KUBECONFIG, then ~/.kube/config)' -r -F
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from resume" -l context -d 'The context in it (default: the current one)' -r
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from resume" -s n -l namespace -d 'The namespace (default: that of msctl.yaml)' -r
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from resume" -l route -d 'What splits the traffic: virtualservice/NAME, httproute/NAME or grpcroute/NAME (default: the `VirtualService` called as the service)' -r
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from resume" -l stable -d 'The Service of stable, where each arm has one of its own' -r
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from resume" -l canary -d 'The Service of the canary' -r
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from resume" -l mesh -d 'Where istiod is; its proxies are asked what is in force' -r
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from resume" -l prometheus -d 'Where counters are read' -r
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from resume" -l metrics -d 'Whose counters they are' -r -f -a "istio\t'`istio_requests_total` in a Prometheus, as the callers\' proxies report it'
+envoy\t'`envoy_cluster_upstream_rq…` in a Prometheus, as Envoy counts by itself'
+proxies\t'The same, read from every proxy: no Prometheus is needed'"
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from resume" -l interval -d 'How long it is between two scrapes (default: 5s, of proxies 1s)' -r
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from resume" -l reassert -d 'The field manager whose re-apply of the route is put right, and not obeyed: argocd-controller, kubectl-client-side-apply …' -r
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from resume" -l notify -d 'A webhook that is told how the release goes, as Slack takes it' -r
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from resume" -l output -d 'What goes to stdout (auto: human, or ci when CI is set)' -r -f -a "human\t'For eyes: colour and live views where there is a terminal'
+json\t'One JSON document; streams are JSON Lines'
+ci\t'Plain lines, one an event, and annotations where the CI system has them'"
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from resume" -s C -l directory -d 'The service\'s directory (default: the current one)' -r -F
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from resume" -l ignore-freeze -d 'Go on in a freeze of msctl.yaml too'
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from resume" -s h -l help -d 'Print help; all of it: `msctl help VERB`'
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from promote" -l kubeconfig -d 'The kubeconfig (default: KUBECONFIG, then ~/.kube/config)' -r -F
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from promote" -l context -d 'The context in it (default: the current one)' -r
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from promote" -s n -l namespace -d 'The namespace (default: that of msctl.yaml)' -r
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from promote" -l route -d 'What splits the traffic: virtualservice/NAME, httproute/NAME or grpcroute/NAME (default: the `VirtualService` called as the service)' -r
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from promote" -l stable -d 'The Service of stable, where each arm has one of its own' -r
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from promote" -l canary -d 'The Service of the canary' -r
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from promote" -l mesh -d 'Where istiod is; its proxies are asked what is in force' -r
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from promote" -l output -d 'What goes to stdout (auto: human, or ci when CI is set)' -r -f -a "human\t'For eyes: colour and live views where there is a terminal'
+json\t'One JSON document; streams are JSON Lines'
+ci\t'Plain lines, one an event, and annotations where the CI system has them'"
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from promote" -s C -l directory -d 'The service\'s directory (default: the current one)' -r -F
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from promote" -l full -d 'All steps are taken as done: the canary gets all the traffic'
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from promote" -s h -l help -d 'Print help; all of it: `msctl help VERB`'
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from set" -l kubeconfig -d 'The kubeconfig (default: KUBECONFIG, then ~/.kube/config)' -r -F
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from set" -l context -d 'The context in it (default: the current one)' -r
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from set" -s n -l namespace -d 'The namespace (default: that of msctl.yaml)' -r
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from set" -l route -d 'What splits the traffic: virtualservice/NAME, httproute/NAME or grpcroute/NAME (default: the `VirtualService` called as the service)' -r
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from set" -l stable -d 'The Service of stable, where each arm has one of its own' -r
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from set" -l canary -d 'The Service of the canary' -r
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from set" -l mesh -d 'Where istiod is; its proxies are asked what is in force' -r
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from set" -l output -d 'What goes to stdout (auto: human, or ci when CI is set)' -r -f -a "human\t'For eyes: colour and live views where there is a terminal'
+json\t'One JSON document; streams are JSON Lines'
+ci\t'Plain lines, one an event, and annotations where the CI system has them'"
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from set" -s C -l directory -d 'The service\'s directory (default: the current one)' -r -F
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from set" -s h -l help -d 'Print help; all of it: `msctl help VERB`'
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from guard" -l kubeconfig -d 'The kubeconfig (default: KUBECONFIG, then ~/.kube/config)' -r -F
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from guard" -l context -d 'The context in it (default: the current one)' -r
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from guard" -s n -l namespace -d 'The namespace (default: that of msctl.yaml)' -r
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from guard" -l route -d 'What splits the traffic: virtualservice/NAME, httproute/NAME or grpcroute/NAME (default: the `VirtualService` called as the service)' -r
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from guard" -l stable -d 'The Service of stable, where each arm has one of its own' -r
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from guard" -l canary -d 'The Service of the canary' -r
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from guard" -l mesh -d 'Where istiod is; its proxies are asked what is in force' -r
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from guard" -l patience -d 'A driver that does not renew its lease for so long is gone' -r
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from guard" -l output -d 'What goes to stdout (auto: human, or ci when CI is set)' -r -f -a "human\t'For eyes: colour and live views where there is a terminal'
+json\t'One JSON document; streams are JSON Lines'
+ci\t'Plain lines, one an event, and annotations where the CI system has them'"
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from guard" -s C -l directory -d 'The service\'s directory (default: the current one)' -r -F
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from guard" -l keep -d 'Go on with the next release'
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from guard" -s h -l help -d 'Print help; all of it: `msctl help VERB`'
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from explain" -l output -d 'What goes to stdout (auto: human, or ci when CI is set)' -r -f -a "human\t'For eyes: colour and live views where there is a terminal'
 json\t'One JSON document; streams are JSON Lines'
 ci\t'Plain lines, one an event, and annotations where the CI system has them'"
@@ -156,6 +309,15 @@ complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subc
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from export" -s h -l help -d 'Print help; all of it: `msctl help VERB`'
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from help" -f -a "rehearse" -d 'Try a release without a cluster'
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from help" -f -a "run" -d 'Release the canary in a cluster, step by step'
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from help" -f -a "start" -d 'The same in the background'
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from help" -f -a "status" -d 'Say where traffic is, and what a release is doing'
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from help" -f -a "watch" -d 'Watch a release to its end, whoever drives it'
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from help" -f -a "abort" -d 'Give stable all the traffic, now'
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from help" -f -a "pause" -d 'Ask a release to take no further step'
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from help" -f -a "resume" -d 'Go on after a pause, or in place of a driver that is gone'
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from help" -f -a "promote" -d 'Take the present step as done'
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from help" -f -a "set" -d 'Set one weight by hand'
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from help" -f -a "guard" -d 'Put traffic back when the driver of a release is gone'
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from help" -f -a "explain" -d 'Recompute every decision of a release from its journal'
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from help" -f -a "history" -d 'List the releases of this service, newest first'
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from help" -f -a "report" -d 'Write a release as one HTML page: plots, steps, decisions'
@@ -220,6 +382,15 @@ complete -c msctl -n "__fish_msctl_using_subcommand help; and not __fish_seen_su
 complete -c msctl -n "__fish_msctl_using_subcommand help; and not __fish_seen_subcommand_from new generate gate canary health logs tour schema completions man help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c msctl -n "__fish_msctl_using_subcommand help; and __fish_seen_subcommand_from canary" -f -a "rehearse" -d 'Try a release without a cluster'
 complete -c msctl -n "__fish_msctl_using_subcommand help; and __fish_seen_subcommand_from canary" -f -a "run" -d 'Release the canary in a cluster, step by step'
+complete -c msctl -n "__fish_msctl_using_subcommand help; and __fish_seen_subcommand_from canary" -f -a "start" -d 'The same in the background'
+complete -c msctl -n "__fish_msctl_using_subcommand help; and __fish_seen_subcommand_from canary" -f -a "status" -d 'Say where traffic is, and what a release is doing'
+complete -c msctl -n "__fish_msctl_using_subcommand help; and __fish_seen_subcommand_from canary" -f -a "watch" -d 'Watch a release to its end, whoever drives it'
+complete -c msctl -n "__fish_msctl_using_subcommand help; and __fish_seen_subcommand_from canary" -f -a "abort" -d 'Give stable all the traffic, now'
+complete -c msctl -n "__fish_msctl_using_subcommand help; and __fish_seen_subcommand_from canary" -f -a "pause" -d 'Ask a release to take no further step'
+complete -c msctl -n "__fish_msctl_using_subcommand help; and __fish_seen_subcommand_from canary" -f -a "resume" -d 'Go on after a pause, or in place of a driver that is gone'
+complete -c msctl -n "__fish_msctl_using_subcommand help; and __fish_seen_subcommand_from canary" -f -a "promote" -d 'Take the present step as done'
+complete -c msctl -n "__fish_msctl_using_subcommand help; and __fish_seen_subcommand_from canary" -f -a "set" -d 'Set one weight by hand'
+complete -c msctl -n "__fish_msctl_using_subcommand help; and __fish_seen_subcommand_from canary" -f -a "guard" -d 'Put traffic back when the driver of a release is gone'
 complete -c msctl -n "__fish_msctl_using_subcommand help; and __fish_seen_subcommand_from canary" -f -a "explain" -d 'Recompute every decision of a release from its journal'
 complete -c msctl -n "__fish_msctl_using_subcommand help; and __fish_seen_subcommand_from canary" -f -a "history" -d 'List the releases of this service, newest first'
 complete -c msctl -n "__fish_msctl_using_subcommand help; and __fish_seen_subcommand_from canary" -f -a "report" -d 'Write a release as one HTML page: plots, steps, decisions'

@@ -5,9 +5,10 @@
 use std::time::Duration;
 
 use super::journal::Journal;
-use super::machine::{Decision, Effect, Input, Machine, Outcome, Reason, Stopper};
+use super::machine::{Ask, Decision, Effect, Input, Machine, Outcome, Reason, Stopper};
 use super::replay::outcome;
-use super::{Meter, Router};
+use super::{Meter, Router, Seen};
+use crate::config::freeze::Freeze;
 use crate::config::units::Weight;
 use crate::failure::{Failure, Kind};
 use crate::process::{Clock, Interrupt};
@@ -31,6 +32,21 @@ pub struct Driver<'a, R, M> {
     pub journal: Journal,
     /// Who may stop it.
     pub interrupt: &'a Interrupt,
+    /// Where another driver left it; none for a release that begins.
+    pub takes_over: Option<TakeOver>,
+    /// When it takes no step.
+    pub freezes: Vec<Freeze>,
+}
+
+/// A release that another driver left.
+#[derive(Clone, Debug)]
+pub struct TakeOver {
+    /// How long ago it began.
+    pub age: Duration,
+    /// The weight that is asked for, as it stands.
+    pub weight: Weight,
+    /// Who goes on.
+    pub by: String,
 }
 
 /// How a driven release ended.
@@ -48,11 +64,12 @@ impl<R: Router, M: Meter> Driver<'_, R, M> {
     /// Runs the release to its end. `see` is told of everything that is seen and decided.
     pub fn run(&mut self, see: &mut dyn FnMut(&Input, &Decision)) -> Result<End, Failure> {
         let clock = Clock::start();
+        let before = self.takes_over.as_ref().map_or(Duration::ZERO, |left| left.age);
         let interval = Duration::from_millis(self.machine.plan().interval);
         let mut lost = None;
-        let mut moved = false;
+        let mut moved = self.takes_over.is_some();
         loop {
-            let input = self.look(&clock, lost.take());
+            let input = self.look(before + clock.elapsed(), lost.take());
             let decision = self.machine.step(&input);
             if let Err(failure) = self.journal.add(&input, &decision) {
                 let ours = moved && outcome(&decision) != Some(Outcome::Conflict);
@@ -68,22 +85,26 @@ impl<R: Router, M: Meter> Driver<'_, R, M> {
             if let Some(outcome) = outcome(&decision) {
                 return Ok(End {
                     outcome,
-                    weight: self.router.read().ok(),
-                    took: clock.elapsed(),
+                    weight: self.router.read().ok().as_ref().and_then(known),
+                    took: before + clock.elapsed(),
                 });
             }
             // What was written is read back at once; only an undisturbed step waits.
             self.pause(match decision.reason {
                 _ if !decision.effects.is_empty() => PULSE.min(interval),
-                Reason::Settling | Reason::Returning => MOVING.min(interval),
+                Reason::Asked => PULSE.min(interval),
+                Reason::Settling | Reason::Returning | Reason::Lost => MOVING.min(interval),
                 _ => interval,
             });
         }
     }
 
     /// `lost` is the weight that could not be written, and why.
-    fn look(&mut self, clock: &Clock, lost: Option<(Weight, Failure)>) -> Input {
-        let at = millis(clock.elapsed());
+    fn look(&mut self, at: Duration, lost: Option<(Weight, Failure)>) -> Input {
+        let at = millis(at);
+        if let Some(TakeOver { weight, by, .. }) = self.takes_over.take() {
+            return Input::Resumed { at, weight, by };
+        }
         if let Some(kind) = self.interrupt.asked() {
             self.interrupt.forget();
             let by = if kind == Kind::Terminated {
@@ -93,15 +114,31 @@ impl<R: Router, M: Meter> Driver<'_, R, M> {
             };
             return Input::Stop { at, by };
         }
-        let weight = match (lost, self.router.read()) {
+        let seen = match (lost, self.router.read()) {
             // Back to stable it is tried again, whatever stands there; forward, somebody else's weight stays.
-            (Some((Weight::NONE, failure)), read) => return unanswered(at, read.ok(), &failure),
-            (Some((_, failure)), read) => return refused(at, read.ok(), &failure),
+            (Some((Weight::NONE, failure)), read) => {
+                return unanswered(at, read.ok().as_ref().and_then(known), &failure);
+            }
+            (Some((_, failure)), read) => return refused(at, read.ok().as_ref().and_then(known), &failure),
             (None, Err(failure)) => return refused(at, None, &failure),
-            (None, Ok(weight)) => weight,
+            (None, Ok(seen)) => seen,
         };
+        let (weight, moving) = match seen {
+            Seen::InForce(weight) => (weight, None),
+            Seen::Moving(weight, why) => (weight, Some(why)),
+            Seen::Others(weight, why) => {
+                let weight = Some(weight);
+                return Input::Taken { at, weight, why };
+            }
+        };
+        if let Some((ask, by)) = self.router.asked().or_else(|| self.freeze()) {
+            return Input::Asked { at, ask, by };
+        }
         if let Some(why) = self.router.unready() {
             return Input::Unready { at, weight, why };
+        }
+        if let Some(why) = moving {
+            return Input::Moving { at, to: weight, why };
         }
         match self.meter.read() {
             Ok(reading) => Input::Counters {
@@ -121,9 +158,20 @@ impl<R: Router, M: Meter> Driver<'_, R, M> {
         }
     }
 
-    fn pause(&self, interval: Duration) {
+    /// Whether a freeze began or ended.
+    fn freeze(&self) -> Option<(Ask, String)> {
+        let now = Clock::now();
+        let freeze = self.freezes.iter().find(|freeze| freeze.covers(now));
+        match (freeze, self.machine.is_frozen()) {
+            (Some(freeze), false) => Some((Ask::Freeze, format!("the freeze {freeze}"))),
+            (None, true) => Some((Ask::Thaw, "the freeze".into())),
+            _ => None,
+        }
+    }
+
+    fn pause(&mut self, interval: Duration) {
         let clock = Clock::start();
-        while clock.elapsed() < interval && self.interrupt.asked().is_none() {
+        while clock.elapsed() < interval && self.interrupt.asked().is_none() && !self.router.rang() {
             std::thread::sleep(PULSE.min(interval.saturating_sub(clock.elapsed())));
         }
     }
@@ -133,14 +181,33 @@ impl<R: Router, M: Meter> Driver<'_, R, M> {
         if !ours {
             return failure.note("The release was given up; no weight was written over somebody else's.");
         }
-        let written = self.router.write(Weight::NONE);
-        match written.and_then(|()| self.router.read()) {
-            Ok(Weight::NONE) => failure.note("The release was given up; all traffic is stable's, read back."),
+        let clock = Clock::start();
+        let mut found = self.router.write(Weight::NONE).and_then(|()| self.router.read());
+        while matches!(found, Ok(Seen::Moving(..))) && millis(clock.elapsed()) < self.machine.plan().settle {
+            self.pause(MOVING);
+            found = self.router.read();
+        }
+        match found {
+            Ok(Seen::InForce(Weight::NONE)) => {
+                failure.note("The release was given up; all traffic is stable's, read back.")
+            }
             other => {
-                let found = other.map_or_else(|e| e.to_string(), |weight| format!("{weight} is the canary's"));
+                let found = match other {
+                    Ok(Seen::InForce(weight) | Seen::Others(weight, _)) => format!("{weight} is the canary's"),
+                    Ok(Seen::Moving(_, why)) => why,
+                    Err(failure) => failure.to_string(),
+                };
                 Failure::new(Kind::Stuck, format!("traffic is not proven to be stable's: {found}")).caused_by(failure)
             }
         }
+    }
+}
+
+/// The weight that traffic is known to have.
+fn known(seen: &Seen) -> Option<Weight> {
+    match seen {
+        Seen::InForce(weight) | Seen::Others(weight, _) => Some(*weight),
+        Seen::Moving(..) => None,
     }
 }
 

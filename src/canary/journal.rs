@@ -2,8 +2,8 @@
 //!
 //! It owns where journals are and how they are written; what stands in them is read by `replay`.
 
-use std::fs::{File, OpenOptions};
-use std::io::Write;
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -59,7 +59,7 @@ impl Begun {
         let digest = blake3::hash(&[&time[..], &std::process::id().to_le_bytes()].concat());
         Self {
             id: digest.to_hex()[..6].to_owned(),
-            started: format!("{now:.0}"),
+            started: format!("{now:.3}"),
             dice: u64::from_le_bytes(std::array::from_fn(|at| digest.as_bytes()[8 + at])),
         }
     }
@@ -104,9 +104,38 @@ impl Journal {
         let mut options = OpenOptions::new();
         let file = options.append(true).create_new(true).open(&path);
         let file = file.map_err(|e| Failure::io("create", &path, e))?;
+        // For as long as this process lives: who can lock it too knows that its writer is gone.
+        file.lock().map_err(|e| Failure::io("lock", &path, e))?;
         let mut journal = Self { file, path };
         journal.line(header)?;
         Ok(journal)
+    }
+
+    /// The journal of this release below this directory, to be written on, and what stands in it; none where there is none. A last
+    /// line that was cut off is taken away. A failure of the kind `Conflict` says that its writer lives.
+    pub fn reopen(service: &Path, id: &str) -> Result<Option<(Self, Vec<u8>)>, Failure> {
+        let path = service.join(DIRECTORY).join(format!("{id}.jsonl"));
+        let mut file = match OpenOptions::new().read(true).append(true).open(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            other => other.map_err(|e| Failure::io("open", &path, e))?,
+        };
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let message = format!("the writer of the journal `{}` is alive", path.display());
+                return Err(Failure::new(Kind::Conflict, message));
+            }
+            Err(TryLockError::Error(error)) => return Err(Failure::io("lock", &path, error)),
+        }
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes)
+            .map_err(|e| Failure::io("read", &path, e))?;
+        let whole = bytes.iter().rposition(|b| *b == b'\n').map_or(0, |end| end + 1);
+        if whole < bytes.len() {
+            bytes.truncate(whole);
+            file.set_len(whole as u64).map_err(|e| Failure::io("write", &path, e))?;
+        }
+        Ok(Some((Self { file, path }, bytes)))
     }
 
     /// Adds a line; it is on disk when this returns.
@@ -183,4 +212,42 @@ pub fn all(service: &Path) -> Result<Vec<(PathBuf, std::time::SystemTime)>, Fail
     }
     found.sort();
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::service::Canary;
+
+    fn begun() -> (tempfile::TempDir, Journal, Header) {
+        let directory = tempfile::tempdir().unwrap();
+        let plan = Plan::new(&Canary::default(), 1_000);
+        let name = "payment".parse().unwrap();
+        let header = Begun::now().header(&name, "test".into(), &plan);
+        let journal = Journal::create(directory.path(), &header).unwrap();
+        (directory, journal, header)
+    }
+
+    #[test]
+    fn a_journal_is_written_on_when_its_writer_is_gone_and_not_before() {
+        let (directory, journal, header) = begun();
+        let again = || Journal::reopen(directory.path(), &header.id);
+        assert_eq!(again().unwrap_err().kind(), Kind::Conflict);
+        drop(journal);
+        let (_, bytes) = again().unwrap().unwrap();
+        assert!(bytes.ends_with(b"\n") && bytes.starts_with(b"{\"schema\""));
+        assert!(Journal::reopen(directory.path(), "other").unwrap().is_none());
+    }
+
+    #[test]
+    fn a_line_that_was_cut_off_is_taken_away_before_it_is_written_on() {
+        let (directory, mut journal, header) = begun();
+        journal.file.write_all(b"{\"input\":{\"saw\"").unwrap();
+        drop(journal);
+        let (mut journal, bytes) = Journal::reopen(directory.path(), &header.id).unwrap().unwrap();
+        assert_eq!(std::fs::read(journal.path()).unwrap(), bytes);
+        journal.line(&"more").unwrap();
+        let written = std::fs::read(journal.path()).unwrap();
+        assert_eq!(written, [&bytes[..], b"\"more\"\n"].concat());
+    }
 }

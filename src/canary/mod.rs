@@ -19,18 +19,39 @@ pub mod summary;
 
 pub use count::{Arm, Counts, EDGES, Reading};
 
+use machine::Ask;
+
 use crate::config::units::Weight;
 use crate::failure::Failure;
+
+/// Where traffic goes, as a router sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Seen {
+    /// The canary has this share, everywhere.
+    InForce(Weight),
+    /// This share is asked for and not in force everywhere yet. Who does not have it.
+    Moving(Weight, String),
+    /// Somebody else gave the canary this share. What shows it.
+    Others(Weight, String),
+}
 
 /// Moves traffic: the canary's share of it.
 pub trait Router {
     /// Asks for this share.
     fn write(&mut self, canary: Weight) -> Result<(), Failure>;
-    /// The share that is in force, read back. A failure of the kind `Conflict` says that somebody else drives this release.
-    fn read(&mut self) -> Result<Weight, Failure>;
+    /// The share, read back. A failure of the kind `Conflict` says that somebody else drives this release.
+    fn read(&mut self) -> Result<Seen, Failure>;
+    /// What somebody asked of this release, and who: told once, after a `read` that saw it.
+    fn asked(&mut self) -> Option<(Ask, String)> {
+        None
+    }
     /// Why the canary can take no traffic at all, where that can be known.
     fn unready(&mut self) -> Option<String> {
         None
+    }
+    /// Whether something may have changed since it was read.
+    fn rang(&mut self) -> bool {
+        false
     }
 }
 
@@ -38,4 +59,10 @@ pub trait Router {
 pub trait Meter {
     /// The counters as they stand, both arms at one time.
     fn read(&mut self) -> Result<Reading, Failure>;
+}
+
+impl<M: Meter + ?Sized> Meter for Box<M> {
+    fn read(&mut self) -> Result<Reading, Failure> {
+        (**self).read()
+    }
 }

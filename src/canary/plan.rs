@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::judge::Settings;
+use super::machine::OnStop;
 use crate::config::service::Canary;
 use crate::config::units::Weight;
 
@@ -22,6 +23,12 @@ pub struct Plan {
     pub interval: u64,
     /// What the judge is told.
     pub judge: Settings,
+    /// The steps after which it waits for a person's word.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gates: Vec<Weight>,
+    /// What becomes of traffic when the driver is asked to end.
+    #[serde(default)]
+    pub on_stop: OnStop,
 }
 
 impl Plan {
@@ -36,6 +43,8 @@ impl Plan {
             settle: 30_000,
             interval,
             judge: Settings::new(canary.alpha, canary.tolerance),
+            gates: Vec::new(),
+            on_stop: OnStop::Rollback,
         }
     }
 
@@ -73,6 +82,9 @@ impl Plan {
         let rising = self.steps.is_sorted_by(|a, b| a < b);
         if !rising || self.steps.first() == Some(&Weight::NONE) || self.steps.last() != Some(&Weight::ALL) {
             return Err("its steps do not rise to 1000 per mille".into());
+        }
+        if let Some(gate) = self.gates.iter().find(|gate| !self.steps.contains(gate)) {
+            return Err(format!("its gate at {gate} is at none of its steps"));
         }
         let j = &self.judge;
         for (name, value) in [("alpha", j.alpha), ("max_failed", j.max_failed)] {
@@ -113,7 +125,8 @@ mod tests {
             change(&mut plan);
             plan.check().expect_err("it is refused")
         };
-        let changes: [fn(&mut Plan); 10] = [
+        let changes: [fn(&mut Plan); 11] = [
+            |p| p.gates.push(Weight::NONE),
             |p| p.steps.clear(),
             |p| p.steps.reverse(),
             |p| p.steps.insert(0, Weight::NONE),

@@ -19,6 +19,8 @@ pub struct Replay {
     pub cut: bool,
     /// How the release ended, if it did.
     pub outcome: Option<Outcome>,
+    /// Where it stands after the last of them.
+    pub machine: Machine,
 }
 
 /// A line whose decision is another when it is computed again.
@@ -58,8 +60,8 @@ pub fn replay(file: &str, bytes: &[u8]) -> Result<Replay, Failure> {
         let message = format!("the journal `{file}` has a plan that no release can have: {why}");
         return Err(Failure::new(Kind::Config, message));
     }
-    let mut machine = Machine::new(header.plan.clone());
     let mut replay = Replay {
+        machine: Machine::new(header.plan.clone()),
         header,
         entries: Vec::new(),
         mismatch: None,
@@ -68,7 +70,7 @@ pub fn replay(file: &str, bytes: &[u8]) -> Result<Replay, Failure> {
     };
     for (at, line) in lines {
         let written: Entry<Input, &RawValue> = serde_json::from_slice(line).map_err(|e| broken(at + 1, e))?;
-        let decision = machine.step(&written.input);
+        let decision = replay.machine.step(&written.input);
         let recomputed = serde_json::to_string(&decision).map_err(|e| broken(at + 1, e))?;
         if written.decision.get() != recomputed {
             let written = written.decision.get().to_owned();
@@ -78,6 +80,9 @@ pub fn replay(file: &str, bytes: &[u8]) -> Result<Replay, Failure> {
                 recomputed,
             });
             break;
+        }
+        if matches!(written.input, Input::Resumed { .. }) {
+            replay.outcome = None; // one that was left standing goes on
         }
         replay.outcome = replay.outcome.or_else(|| outcome(&decision));
         replay.entries.push(Entry {

@@ -1,15 +1,15 @@
 //! What a release came to, step by step, folded from what was seen and decided. Pure.
 
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::count::Counts;
 use super::journal::Entry;
-use super::machine::{Decision, Effect, Input, Reason};
+use super::machine::{Ask, Decision, Effect, Input, Reason};
 use crate::config::units::Weight;
 
 /// One step of a release, as it went.
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Row {
     /// The weight that was asked for, per mille.
     pub asked: Weight,
@@ -44,6 +44,10 @@ pub struct Summary {
     pub asked: Weight,
     /// Why it turned back, if it did.
     pub why: Option<Reason>,
+    /// Who asked to go back, if somebody did.
+    pub by: Option<String>,
+    /// What shows that somebody else moved traffic, if somebody did.
+    pub others: Option<String>,
     began: u64,
     base: Option<(Counts, Counts)>,
     now: Option<(Counts, Counts)>,
@@ -56,6 +60,8 @@ impl Default for Summary {
             weight: None,
             asked: Weight::NONE,
             why: None,
+            by: None,
+            others: None,
             began: 0,
             base: None,
             now: None,
@@ -75,6 +81,13 @@ impl Summary {
 
     /// Takes the next thing that was seen and decided.
     pub fn add(&mut self, input: &Input, decision: &Decision) {
+        match input {
+            Input::Asked {
+                ask: Ask::Abort, by, ..
+            } => self.by = Some(by.clone()),
+            Input::Taken { why, .. } => self.others = Some(why.clone()),
+            _ => {}
+        }
         let counters = match input {
             Input::Counters { stable, canary, .. } => Some((*stable, *canary)),
             _ => None,

@@ -4,12 +4,18 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema};
 use serde_json::{Value, json};
 
+use super::canary::abort::Aborted;
+use super::canary::ask::Left;
 use super::canary::export::Exported;
+use super::canary::guard::Guarded;
 use super::canary::history::History;
 use super::canary::report::Written;
 use super::canary::run::PlanReport;
 use super::canary::screen::Event;
+use super::canary::set::Set;
 use super::canary::show::ReleaseReport;
+use super::canary::start::Started;
+use super::canary::status::Standing;
 use super::{Context, generate, logs, new, tour};
 use crate::config::service::Service;
 use crate::config::yaml::one_of;
@@ -40,17 +46,32 @@ pub struct Args {
 struct Document(&'static str, &'static str, fn() -> Schema);
 
 /// Every document.
-const DOCUMENTS: [Document; 16] = [
+const DOCUMENTS: [Document; 22] = [
     Document("msctl.service/v1", "msctl.yaml", read::<Service>),
     Document(
+        "msctl.canary.abort/v1",
+        "the answer of `canary abort`",
+        written::<Aborted>,
+    ),
+    Document(
+        "msctl.canary.asked/v1",
+        "the answer of `canary pause` and `promote`",
+        written::<Left>,
+    ),
+    Document(
         "msctl.canary.event/v1",
-        "what `canary rehearse` and `run` see and decide, line by line",
+        "what `canary rehearse`, `run` and `resume` see and decide, line by line",
         written::<Event<'static>>,
     ),
     Document(
         "msctl.canary.export/v1",
         "the answer of `canary export`",
         written::<Exported<'static>>,
+    ),
+    Document(
+        "msctl.canary.guard/v1",
+        "the answer of `canary guard`",
+        written::<Guarded>,
     ),
     Document(
         "msctl.canary.history/v1",
@@ -71,6 +92,17 @@ const DOCUMENTS: [Document; 16] = [
         "msctl.canary.report/v1",
         "the answer of `canary rehearse`, `run` and `explain`",
         written::<ReleaseReport>,
+    ),
+    Document("msctl.canary.set/v1", "the answer of `canary set`", written::<Set>),
+    Document(
+        "msctl.canary.started/v1",
+        "the answer of `canary start`",
+        written::<Started>,
+    ),
+    Document(
+        "msctl.canary.status/v1",
+        "the answer of `canary status`, and of `watch` line by line",
+        written::<Standing>,
     ),
     Document(
         "msctl.failure/v1",

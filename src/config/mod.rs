@@ -2,6 +2,7 @@
 
 pub mod answers;
 pub mod environment;
+pub mod freeze;
 pub mod names;
 pub mod quantity;
 pub mod seed;

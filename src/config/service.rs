@@ -6,6 +6,7 @@ use std::path::Path;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::freeze::Freeze;
 use super::names::{BaseImage, Digest, Host, ModulePath, Namespace, Repository, ServiceName, Tag};
 use super::quantity::{Cpu, Memory};
 use super::units::{Span, Steps};
@@ -448,6 +449,9 @@ pub struct Canary {
     #[schemars(range(min = 1.0, max = 10.0))]
     #[serde(deserialize_with = "tolerance")]
     pub tolerance: f64,
+    /// Times in UTC in which no release begins or goes a step further: `Fri 16:00 - Mon 08:00`. It may always go back.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub freeze: Vec<Freeze>,
 }
 
 impl Canary {
@@ -457,6 +461,7 @@ impl Canary {
         Self {
             steps: steps.unwrap_or(&self.steps).clone(),
             hold: hold.unwrap_or(self.hold),
+            freeze: self.freeze.clone(),
             ..*self
         }
     }
@@ -469,6 +474,7 @@ impl Default for Canary {
             hold: Span::millis(120_000),
             alpha: 0.01,
             tolerance: 1.2,
+            freeze: Vec::new(),
         }
     }
 }

@@ -118,6 +118,20 @@ impl Weight {
     }
 }
 
+/// On a command line, in percent: `25`, `0.1`, `0`.
+impl FromStr for Weight {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let percent = text.trim().trim_end_matches('%').trim_end().parse::<f64>();
+        match percent {
+            Ok(percent) if percent.abs() < f64::EPSILON => Ok(Self::NONE),
+            Ok(percent) => weight(percent),
+            Err(_) => Err(format!("`{}` is no percentage", text.escape_debug())),
+        }
+    }
+}
+
 /// In percent: `5 %`, `0.1 %`.
 impl fmt::Display for Weight {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -4,6 +4,7 @@
 //! This room must not know what a tool's output means.
 
 mod clock;
+mod detached;
 mod interrupt;
 mod invocation;
 mod output;
@@ -13,7 +14,13 @@ pub mod service;
 mod tools;
 
 pub use clock::Clock;
+pub use detached::{Detached, typed_again};
 pub use interrupt::Interrupt;
 pub use invocation::Invocation;
 pub use output::{End, ToolOutput};
 pub use tools::{GO, GOLANGCI_LINT, GOVULNCHECK, HADOLINT, SearchPath, TRIVY, Tool};
+
+/// What this machine calls itself.
+pub fn host() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}

@@ -1,4 +1,4 @@
-//! The door to HTTP: GET, with a deadline over the whole answer, a limit on its size, and redirects within one server only.
+//! The door to HTTP: GET, and POST of JSON, with a deadline over the whole answer, a limit on its size, and redirects within one server only.
 //!
 //! TLS is rustls with the platform's roots. Proxies of the environment are used, but never for an address of this machine.
 
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 pub use reqwest::Url;
 use reqwest::redirect::{Attempt, Policy};
-use reqwest::{Client, Response};
+use reqwest::{Client, RequestBuilder, Response};
 
 use crate::failure::{Failure, Kind};
 
@@ -85,6 +85,13 @@ impl Http {
         })
     }
 
+    /// Sends this JSON there.
+    pub fn post(&self, url: &Url, limits: Limits, body: &str) -> Result<Answer, NoAnswer> {
+        let request = self.client_for(url).post(url.clone());
+        let request = request.header("content-type", "application/json").body(body.to_owned());
+        self.runtime.block_on(answered(request, limits))
+    }
+
     fn client_for(&self, url: &Url) -> Client {
         if is_loopback(url) { &self.direct } else { &self.proxied }.clone()
     }
@@ -123,10 +130,14 @@ fn is_loopback(url: &Url) -> bool {
             .is_ok_and(|address| address.is_loopback())
 }
 
-#[expect(clippy::disallowed_methods, reason = "this is the door to HTTP")]
 async fn get(client: Client, url: Url, limits: Limits) -> Result<Answer, NoAnswer> {
+    answered(client.get(url), limits).await
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is the door to HTTP")]
+async fn answered(request: RequestBuilder, limits: Limits) -> Result<Answer, NoAnswer> {
     let start = Instant::now();
-    let sent = client.get(url).timeout(limits.deadline).send().await;
+    let sent = request.timeout(limits.deadline).send().await;
     let mut response = sent.map_err(|e| no_answer(&e))?;
     let mut answer = Answer {
         status: response.status().as_u16(),

@@ -2,6 +2,7 @@
 //!
 //! stdout is data, stderr is everything else. It must not know what a command does.
 
+mod keys;
 mod live;
 mod paint;
 mod progress;
@@ -9,6 +10,7 @@ mod prompt;
 mod stream;
 mod text;
 
+pub use keys::Keys;
 pub use live::Live;
 pub use paint::{Page, Paint};
 pub use progress::Progress;
@@ -150,6 +152,11 @@ impl Ui {
     /// A block of lines that is shown anew as its numbers move: on a terminal only.
     pub fn live(&self) -> Live {
         Live::new(self.watching)
+    }
+
+    /// The keys that are pressed: on a terminal only.
+    pub fn keys(&self) -> Option<Keys> {
+        (self.watching && self.prompts).then(Keys::listen)
     }
 
     /// A page for [`Self::live`].

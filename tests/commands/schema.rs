@@ -10,12 +10,18 @@ fn the_documents_are_listed_and_a_wrong_name_says_the_nearest() {
     insta::assert_snapshot!(sandbox.msctl(["schema", "--list"]).transcript(), @r"
     $ msctl schema --list
     service          msctl.service/v1          msctl.yaml
-    canary.event     msctl.canary.event/v1     what `canary rehearse` and `run` see and decide, line by line
+    canary.abort     msctl.canary.abort/v1     the answer of `canary abort`
+    canary.asked     msctl.canary.asked/v1     the answer of `canary pause` and `promote`
+    canary.event     msctl.canary.event/v1     what `canary rehearse`, `run` and `resume` see and decide, line by line
     canary.export    msctl.canary.export/v1    the answer of `canary export`
+    canary.guard     msctl.canary.guard/v1     the answer of `canary guard`
     canary.history   msctl.canary.history/v1   the answer of `canary history`
     canary.page      msctl.canary.page/v1      the answer of `canary report`
     canary.plan      msctl.canary.plan/v1      the answer of `canary run --dry-run`
     canary.report    msctl.canary.report/v1    the answer of `canary rehearse`, `run` and `explain`
+    canary.set       msctl.canary.set/v1       the answer of `canary set`
+    canary.started   msctl.canary.started/v1   the answer of `canary start`
+    canary.status    msctl.canary.status/v1    the answer of `canary status`, and of `watch` line by line
     failure          msctl.failure/v1          what could not be done, of every command
     gate.report      msctl.gate.report/v1      the answer of `gate`
     generate.file    msctl.generate.file/v1    a file of `generate --stdout`
@@ -30,7 +36,7 @@ fn the_documents_are_listed_and_a_wrong_name_says_the_nearest() {
     insta::assert_snapshot!(sandbox.msctl(["schema", "servcie"]).transcript(), @r"
     $ msctl schema servcie
     ! error: there is no document `servcie`
-    !   hint: did you mean `service`? There are: service, canary.event, canary.export, canary.history, canary.page, canary.plan, canary.report, failure, gate.report, generate.file, generate.report, health.report, logs.line, logs.summary, new.report, tour.report
+    !   hint: did you mean `service`? There are: service, canary.abort, canary.asked, canary.event, canary.export, canary.guard, canary.history, canary.page, canary.plan, canary.report, canary.set, canary.started, canary.status, failure, gate.report, generate.file, generate.report, health.report, logs.line, logs.summary, new.report, tour.report
     (exit 2)
     ");
 }

@@ -122,6 +122,7 @@ impl ControlPlane {
             {"apiGroups": ["apps", "networking.istio.io", "gateway.networking.k8s.io", "coordination.k8s.io"], "resources": ["*"], "verbs": ["*"]},
             {"apiGroups": [""], "resources": ["pods", "pods/log", "events", "services"], "verbs": ["get", "list", "watch"]},
             {"apiGroups": [""], "resources": ["pods/portforward"], "verbs": ["get", "create"]},
+            {"apiGroups": [""], "resources": ["events"], "verbs": ["create"]},
         ]);
         let role = json!({"metadata": {"name": "lab-releaser"}, "rules": rules});
         api.post(&format!("{rbac}/clusterroles"), &role).ok();

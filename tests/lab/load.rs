@@ -41,6 +41,8 @@ pub(crate) struct Report {
     pub(crate) skipped: usize,
     /// Of the requests that were answered, in the order of the answers.
     pub(crate) latencies: Vec<Duration>,
+    /// When each status was answered first.
+    pub(crate) first: BTreeMap<u16, Instant>,
 }
 
 /// A load that is under way. Dropped, it sends no more.
@@ -184,6 +186,7 @@ impl Report {
     fn take(&mut self, answer: Result<(String, u16), String>, took: Duration) {
         match answer {
             Ok(told) => {
+                self.first.entry(told.1).or_insert_with(Instant::now);
                 *self.answers.entry(told).or_default() += 1;
                 self.latencies.push(took);
             }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use msctl::canary::meter::envoy::{EnvoyMeter, Scrape};
 use msctl::canary::meter::form::{Form, Matcher};
 use msctl::canary::meter::prometheus::{PrometheusMeter, Question};
+use msctl::canary::router::Destination;
 use msctl::canary::{Counts, EDGES, Meter, Reading};
 use msctl::failure::{Failure, Kind};
 use reqwest::Url;
@@ -27,6 +28,13 @@ const ADMIN: &str = "127.0.0.1:10081";
 
 /// An answer of Prometheus may take so long.
 const DEADLINE: Duration = Duration::from_secs(5);
+
+fn arm(subset: &str) -> Destination {
+    Destination {
+        host: SERVICE.into(),
+        subset: Some(subset.into()),
+    }
+}
 
 fn cluster(subset: &str) -> String {
     format!("outbound|80|{subset}|{SERVICE}")
@@ -117,7 +125,7 @@ impl Bed {
 
     fn direct(&self, canary: &str) -> EnvoyMeter<impl FnMut() -> Result<Scrape, Failure> + use<>> {
         let scrape = scrape(&self.wire, format!("http://{ADMIN}/stats/prometheus"));
-        EnvoyMeter::new(scrape, cluster("stable"), cluster(canary))
+        EnvoyMeter::new(scrape, arm("stable"), arm(canary))
     }
 
     /// A Prometheus that scrapes the proxy, and every kind of meter.
@@ -412,12 +420,12 @@ fn a_sidecar_that_istiod_configures_has_counters_of_these_names() {
     }
     let proxy = lab().proxy(&namespace, 80);
     proxy.until("http", |weights| weights.len() == 2);
-    let cluster = |subset: &str| format!("outbound|80|{subset}|{host}");
-    let mut direct = EnvoyMeter::new(
-        scrape(lab().wire(), proxy.stats()),
-        cluster("stable"),
-        cluster("canary"),
-    );
+    let arm = |subset: &str| Destination {
+        host: host.clone(),
+        subset: Some(subset.into()),
+    };
+    let scrape = scrape(lab().wire(), proxy.stats());
+    let mut direct = EnvoyMeter::new(scrape, arm("stable"), arm("canary"));
     until_told(&mut direct, Told::default());
     // There are no pods, so the proxy itself answers all of them.
     let url = format!("http://{}/", proxy.address());

@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::canary::router::Destination;
 use crate::config::units::Weight;
 
-/// The clusters of Envoy that are the two arms: `outbound|80|canary|payment.shop.svc.cluster.local` is of this host and subset.
+/// The two arms, whose clusters a proxy splits between.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Arms {
     /// What serves today.
@@ -22,18 +22,9 @@ enum Side {
 
 impl Arms {
     fn side(&self, cluster: &str) -> Option<Side> {
-        let mut parts = cluster.split('|');
-        let (Some("outbound"), Some(_port), Some(subset), Some(host)) =
-            (parts.next(), parts.next(), parts.next(), parts.next())
-        else {
-            return None;
-        };
-        // Istio ends the name of a Service's own cluster with a semicolon in some releases.
-        let host = host.trim_end_matches(';');
-        let is = |arm: &Destination| arm.host == host && arm.subset.as_deref().unwrap_or_default() == subset;
         match () {
-            () if is(&self.canary) => Some(Side::Canary),
-            () if is(&self.stable) => Some(Side::Stable),
+            () if self.canary.is_cluster(cluster) => Some(Side::Canary),
+            () if self.stable.is_cluster(cluster) => Some(Side::Stable),
             () => None,
         }
     }

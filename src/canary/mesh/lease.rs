@@ -6,11 +6,17 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::failure::{Failure, Kind};
-use crate::process::Clock;
+use crate::process::{Clock, Interrupt};
 use crate::remote::kube::{Cluster, Refusal};
 
 /// A driver that does not renew for so long is taken for dead.
 const DURATION: Duration = Duration::from_secs(15);
+
+/// How long it is between two looks at a lease that is waited for.
+const WAIT: Duration = Duration::from_millis(250);
+
+/// Where its holder hangs out how its release stands.
+const PROGRESS: &str = "msctl.dev/progress";
 
 /// How often it is renewed.
 const RENEW: Duration = Duration::from_secs(4);
@@ -27,16 +33,85 @@ pub struct Lease<'a> {
 
 /// Who holds a lease, and whether that holder still lives.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Holder {
+pub struct Holder {
     /// What it calls itself.
-    name: String,
-    /// Whether it renewed in time.
-    alive: bool,
+    pub name: String,
+    /// Whether it renewed in time, by this machine's clock.
+    pub alive: bool,
+    /// When it renewed last, as it says.
+    pub renewed: String,
+    /// How its release stands, as it hung out: `msctl.canary.progress/v1`.
+    pub progress: Option<String>,
+}
+
+/// Why a lease could not be taken over.
+#[derive(Debug)]
+pub enum Occupied {
+    /// Its holder lives.
+    Alive(Holder),
+    /// Something else.
+    Failed(Failure),
 }
 
 impl<'a> Lease<'a> {
     /// Takes it, unless somebody else who lives has it.
     pub fn take(cluster: &'a Cluster, namespace: &str, name: &str, holder: &str) -> Result<Self, Failure> {
+        Self::seize(cluster, namespace, name, holder, |other| {
+            let message = format!("the release of `{name}` is driven by {}", other.name);
+            let conflict = Failure::new(Kind::Conflict, message).note("Nothing was changed.");
+            Err(conflict.hint(format!(
+                "kubectl get lease {name} -n {namespace} -o yaml    says since when"
+            )))
+        })
+    }
+
+    /// Takes it over from a driver that is gone. Who is not known to be `dead` is waited for until its time is over, as long as it
+    /// does not renew; clocks of other machines say nothing of that.
+    pub fn take_over(
+        cluster: &'a Cluster,
+        namespace: &str,
+        name: &str,
+        holder: &str,
+        dead: &str,
+        interrupt: &Interrupt,
+    ) -> Result<Self, Occupied> {
+        let (clock, mut first, mut alive) = (Clock::start(), None, None);
+        let taken = Self::seize(cluster, namespace, name, holder, |other| {
+            if other.name == dead || clock.elapsed() > DURATION {
+                return Ok(true);
+            }
+            if let Some(kind) = interrupt.asked() {
+                return Err(Failure::new(kind, "asked to end while a lease was waited for"));
+            }
+            let renewed = first.get_or_insert_with(|| other.renewed.clone());
+            if *renewed != other.renewed {
+                alive = Some(other.clone());
+                let message = format!("the release of `{name}` is driven by {}, who is alive", other.name);
+                return Err(Failure::new(Kind::Conflict, message));
+            }
+            std::thread::sleep(WAIT);
+            Ok(false)
+        });
+        taken.map_err(|failure| alive.map_or(Occupied::Failed(failure), Occupied::Alive))
+    }
+
+    /// Who holds it; nobody where there is none.
+    pub fn look(cluster: &Cluster, namespace: &str, name: &str) -> Result<Option<Holder>, Refusal> {
+        match cluster.get(&format!("{}/{name}", collection(namespace))) {
+            Ok(found) => Ok(holder_of(&found, Clock::now())),
+            Err(refusal) if refusal.code() == Some(404) => Ok(None),
+            Err(refusal) => Err(refusal),
+        }
+    }
+
+    /// `may` is asked when somebody else has it who seems to live: whether it is taken all the same, now or when it is asked again.
+    fn seize(
+        cluster: &'a Cluster,
+        namespace: &str,
+        name: &str,
+        holder: &str,
+        mut may: impl FnMut(&Holder) -> Result<bool, Failure>,
+    ) -> Result<Self, Failure> {
         let mut lease = Self {
             cluster,
             namespace: namespace.to_owned(),
@@ -46,33 +121,33 @@ impl<'a> Lease<'a> {
         };
         let failed = |refusal: Refusal| refusal.failed(format!("cannot take the lease `{name}` in `{namespace}`"));
         // A rival may be between the look and the write; the version in the document says so.
-        for _ in 0..3 {
-            let taken =
-                match cluster.get(&lease.path()) {
-                    Err(refusal) if refusal.code() == Some(404) => {
-                        let new = json!({
-                            "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
-                            "metadata": {"name": name, "namespace": namespace}, "spec": lease.spec(0),
-                        });
-                        cluster.create(&collection(namespace), &new)
+        let mut rivals = 0;
+        while rivals < 3 {
+            let taken = match cluster.get(&lease.path()) {
+                Err(refusal) if refusal.code() == Some(404) => {
+                    let new = json!({
+                        "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
+                        "metadata": {"name": name, "namespace": namespace}, "spec": lease.spec(0),
+                    });
+                    cluster.create(&collection(namespace), &new)
+                }
+                Err(refusal) => return Err(failed(refusal)),
+                Ok(found) => {
+                    let other = holder_of(&found, Clock::now()).filter(|h| h.alive && h.name != holder);
+                    if let Some(other) = other
+                        && !may(&other)?
+                    {
+                        continue;
                     }
-                    Err(refusal) => return Err(failed(refusal)),
-                    Ok(found) => {
-                        if let Some(other) = holder_of(&found, Clock::now()).filter(|h| h.alive && h.name != holder) {
-                            let message = format!("the release of `{name}` is driven by {}", other.name);
-                            return Err(Failure::new(Kind::Conflict, message).note("Nothing was changed.").hint(
-                                format!("kubectl get lease {name} -n {namespace} -o yaml    says since when"),
-                            ));
-                        }
-                        lease.replace(found)
-                    }
-                };
+                    lease.replace(found)
+                }
+            };
             match taken {
                 Ok(_) => {
                     lease.renewed = Clock::start();
                     return Ok(lease);
                 }
-                Err(refusal) if refusal.code() == Some(409) => {}
+                Err(refusal) if refusal.code() == Some(409) => rivals += 1,
                 Err(refusal) => return Err(failed(refusal)),
             }
         }
@@ -82,8 +157,9 @@ impl<'a> Lease<'a> {
         ))
     }
 
-    /// Renews it when it is time. A failure of the kind `Conflict` says that somebody else has it now.
-    pub fn keep(&mut self) -> Result<(), Failure> {
+    /// Renews it when it is time, and hangs out how the release stands. A failure of the kind `Conflict` says that somebody else
+    /// has it now.
+    pub fn keep(&mut self, progress: &str) -> Result<(), Failure> {
         if self.renewed.elapsed() < RENEW {
             return Ok(());
         }
@@ -108,7 +184,7 @@ impl<'a> Lease<'a> {
                 format!("the lease of this release is held by {who} now"),
             ));
         }
-        self.replace(found)
+        self.replace(noted(found, progress))
             .map_err(|refusal| refusal.failed("the lease cannot be renewed"))?;
         self.renewed = Clock::start();
         Ok(())
@@ -165,7 +241,16 @@ fn holder_of(lease: &Value, now: Timestamp) -> Option<Holder> {
     Some(Holder {
         name: name.to_owned(),
         alive,
+        renewed: spec["renewTime"].as_str().unwrap_or_default().to_owned(),
+        progress: lease["metadata"]["annotations"][PROGRESS].as_str().map(str::to_owned),
     })
+}
+
+fn noted(mut lease: Value, progress: &str) -> Value {
+    if !progress.is_empty() {
+        lease["metadata"]["annotations"][PROGRESS] = progress.into();
+    }
+    lease
 }
 
 /// With microseconds, as `metav1.MicroTime` has it.

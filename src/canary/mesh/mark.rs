@@ -4,8 +4,21 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::canary::machine::Ask;
+use crate::canary::plan::Plan;
+
 /// The annotation.
 const ANNOTATION: &str = "msctl.dev/canary";
+
+/// What somebody asks of the driver.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Asked {
+    /// What.
+    #[serde(flatten)]
+    pub ask: Ask,
+    /// Who.
+    pub by: String,
+}
 
 /// What it says.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -18,6 +31,14 @@ pub struct Mark {
     pub started: String,
     /// The weights as they stood before it.
     pub original: Value,
+    /// The plan, for whoever takes the release over without its journal.
+    pub plan: Plan,
+    /// What somebody asks of its driver.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked: Option<Asked>,
+    /// Whether its driver ended and left traffic where it is, as it was told to.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub held: bool,
 }
 
 impl Mark {
@@ -72,6 +93,7 @@ fn path() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::service::Canary;
 
     fn mark() -> Mark {
         Mark {
@@ -79,6 +101,12 @@ mod tests {
             driver: "ann@build-3".into(),
             started: "2026-11-25T12:00:00Z".into(),
             original: json!([100, 0]),
+            plan: Plan::new(&Canary::default(), 5_000),
+            asked: Some(Asked {
+                ask: Ask::Pause,
+                by: "ben@desk".into(),
+            }),
+            held: false,
         }
     }
 

@@ -4,18 +4,20 @@
 mod dump;
 mod lease;
 mod mark;
+mod progress;
 mod proxies;
 mod router;
 
 pub use dump::Arms;
-pub use lease::Lease;
-pub use mark::Mark;
+pub use lease::{Holder, Lease, Occupied};
+pub use mark::{Asked, Mark};
+pub use progress::Progress;
 pub use proxies::{Lag, Proxies};
-pub use router::MeshRouter;
+pub use router::{Board, MeshRouter};
 
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::journal::Header;
 use super::meter::form::{Form, Matcher};
@@ -23,7 +25,7 @@ use super::meter::prometheus::Question;
 use super::router::{Destination, RouteKind, Splits, Wanted, find};
 use crate::config::units::Weight;
 use crate::failure::{Failure, Kind};
-use crate::remote::kube::Cluster;
+use crate::remote::kube::{Cluster, FIELD_MANAGER};
 
 /// What a release moves, as its user names it.
 #[derive(Clone, Debug)]
@@ -45,24 +47,33 @@ pub struct Target {
 }
 
 impl Target {
+    /// The API and the kind of the route object.
+    pub const fn kind_of_object(&self) -> (&'static str, &'static str) {
+        match self.kind {
+            RouteKind::VirtualService => ("networking.istio.io/v1", "VirtualService"),
+            RouteKind::HttpRoute => ("gateway.networking.k8s.io/v1", "HTTPRoute"),
+            RouteKind::GrpcRoute => ("gateway.networking.k8s.io/v1", "GRPCRoute"),
+        }
+    }
+
+    /// What the API server and kubectl call objects of this kind.
+    pub const fn plural(&self) -> &'static str {
+        match self.kind {
+            RouteKind::VirtualService => "virtualservices",
+            RouteKind::HttpRoute => "httproutes",
+            RouteKind::GrpcRoute => "grpcroutes",
+        }
+    }
+
     /// Where the route object is.
     pub fn path(&self) -> String {
-        let (group, plural) = match self.kind {
-            RouteKind::VirtualService => ("networking.istio.io/v1", "virtualservices"),
-            RouteKind::HttpRoute => ("gateway.networking.k8s.io/v1", "httproutes"),
-            RouteKind::GrpcRoute => ("gateway.networking.k8s.io/v1", "grpcroutes"),
-        };
+        let (group, plural) = (self.kind_of_object().0, self.plural());
         format!("/apis/{group}/namespaces/{}/{plural}/{}", self.namespace, self.route)
     }
 
     /// What a person calls the route object.
     pub fn name(&self) -> String {
-        let kind = match self.kind {
-            RouteKind::VirtualService => "VirtualService",
-            RouteKind::HttpRoute => "HTTPRoute",
-            RouteKind::GrpcRoute => "GRPCRoute",
-        };
-        format!("{kind} {}/{}", self.namespace, self.route)
+        format!("{} {}/{}", self.kind_of_object().1, self.namespace, self.route)
     }
 
     /// What the lease of its driver is called.
@@ -114,41 +125,96 @@ impl Target {
 
     /// Which counters of a Prometheus are whose.
     pub fn question(&self, form: Form, interval: Duration) -> Question {
-        let common = match form {
-            Form::Istio => vec![Matcher::is("destination_service", &self.canary.host)],
-            Form::Envoy => Vec::new(),
-        };
-        let of = |arm: &Destination, track: &str| match form {
-            Form::Istio => vec![Matcher::is("destination_workload", format!("{}-{track}", self.service))],
-            Form::Envoy => {
+        let of = |arm: &Destination, track: &str| match (form, &arm.subset) {
+            (Form::Istio, None) => vec![Matcher::is("destination_service", &arm.host)],
+            (Form::Istio, Some(_)) => vec![
+                Matcher::is("destination_service", &arm.host),
+                Matcher::is("destination_workload", format!("{}-{track}", self.service)),
+            ],
+            (Form::Envoy, subset) => {
                 let host = arm.host.replace('.', "\\.");
-                let subset = arm.subset.as_deref().unwrap_or_default();
+                let subset = subset.as_deref().unwrap_or_default();
                 let name = format!("outbound\\|[0-9]+\\|{subset}\\|{host};?");
                 vec![Matcher::matches("envoy_cluster_name", name)]
             }
         };
         Question {
             form,
-            common,
+            common: Vec::new(),
             stable: of(&self.stable, "stable"),
             canary: of(&self.canary, "canary"),
             interval,
         }
     }
 
-    /// Marks the route object as being in this release.
+    /// Marks the route object as being in this release; what stands there for good is kept in the mark.
     pub fn mark(&self, cluster: &Cluster, header: &Header, driver: &str) -> Result<(), Failure> {
-        let (object, splits) = self.look(cluster)?;
-        let mark = Mark {
-            id: header.id.clone(),
-            driver: driver.to_owned(),
-            started: header.started.clone(),
-            original: splits.original(&object),
-        };
-        let operations = mark.put(&object).map_err(|why| Failure::new(Kind::Config, why))?;
-        let put = cluster.patch(&self.path(), &operations);
-        put.map_err(|refusal| refusal.failed(format!("cannot mark the {}", self.name())))
-            .map(drop)
+        let refused = format!("cannot mark the {}", self.name());
+        self.change(cluster, &refused, |object, splits| {
+            if let Some(other) = self.marked(object)? {
+                let message = format!("the {} is in the release {} by now", self.name(), other.id);
+                return Err(Failure::new(Kind::Conflict, message).note("Nothing was changed."));
+            }
+            let mark = Mark {
+                id: header.id.clone(),
+                driver: driver.to_owned(),
+                started: header.started.clone(),
+                // What is adopted in the middle has no weights to put back: all goes to stable.
+                original: match splits.weight(object) {
+                    Ok(Weight::NONE) => splits.original(object),
+                    _ => Value::Null,
+                },
+                plan: header.plan.clone(),
+                asked: None,
+                held: false,
+            };
+            mark.put(object)
+                .map(Some)
+                .map_err(|why| Failure::new(Kind::Config, why))
+        })
+    }
+
+    /// The mark on this object.
+    pub fn marked(&self, object: &Value) -> Result<Option<Mark>, Failure> {
+        Mark::of(object).map_err(|why| Failure::new(Kind::Config, format!("the {}: {why}", self.name())))
+    }
+
+    /// Changes the mark of a release that is under way. Without one, or when it is another's by now, nothing is changed.
+    pub fn remark(&self, cluster: &Cluster, id: &str, mut change: impl FnMut(&mut Mark)) -> Result<(), Failure> {
+        let refused = format!("cannot mark the {}", self.name());
+        self.change(cluster, &refused, |object, _| {
+            let Some(mut mark) = self.marked(object)?.filter(|mark| mark.id == id) else {
+                let message = format!("the release {id} of the {} is over", self.name());
+                return Err(Failure::new(Kind::Conflict, message).note("Nothing was changed."));
+            };
+            change(&mut mark);
+            mark.put(object)
+                .map(Some)
+                .map_err(|why| Failure::new(Kind::Config, why))
+        })
+    }
+
+    /// Gives the canary this share, whoever drives it and whatever its state is; what it was before.
+    pub fn set(&self, cluster: &Cluster, to: Weight, asked: Option<&Asked>) -> Result<Option<Weight>, Failure> {
+        let mut before = None;
+        let refused = format!("cannot patch the {}", self.name());
+        self.change(cluster, &refused, |object, splits| {
+            // Routes that do not agree have no one share, and are set all the same.
+            before = splits.weight(object).ok();
+            let patch = splits.patch(object, to);
+            let patch =
+                patch.map_err(|problem| Failure::new(Kind::Config, format!("the {}: {problem}", self.name())))?;
+            let mut operations = patch.as_array().cloned().unwrap_or_default();
+            if let (Some(asked), Ok(Some(mut mark))) = (asked, Mark::of(object)) {
+                mark.asked = Some(asked.clone());
+                if let Ok(Value::Array(put)) = mark.put(object) {
+                    operations.extend(put);
+                }
+            }
+            let changes = operations.iter().any(|operation| operation["op"] != "test");
+            Ok(changes.then_some(Value::Array(operations)))
+        })?;
+        Ok(before)
     }
 
     /// Takes the mark of this release off; another one's stays. Where all traffic is stable's again and nobody else moved it, the
@@ -169,7 +235,27 @@ impl Target {
                 operations.extend(restore.as_array().cloned().unwrap_or_default());
             }
             Ok(Some(operations.into()))
-        })
+        })?;
+        self.disown(cluster);
+        Ok(())
+    }
+
+    /// Gives up what writing weights made this program the owner of, so that whoever applies the object is asked nothing. Where
+    /// that fails, they are told of a conflict, and no more.
+    pub fn disown(&self, cluster: &Cluster) {
+        let Ok(object) = cluster.get(&self.path()) else {
+            return;
+        };
+        let managers = object["metadata"]["managedFields"].as_array();
+        let managers = managers.map_or(&[][..], Vec::as_slice);
+        let others: Vec<&Value> = managers.iter().filter(|m| m["manager"] != FIELD_MANAGER).collect();
+        if !others.is_empty() && others.len() < managers.len() {
+            let operations = json!([
+                {"op": "test", "path": "/metadata/resourceVersion", "value": object["metadata"]["resourceVersion"]},
+                {"op": "replace", "path": "/metadata/managedFields", "value": others},
+            ]);
+            _ = cluster.patch(&self.path(), &operations);
+        }
     }
 
     /// Changes the route object as `decide` says; where somebody else changed it since it was read, it is read and decided anew.

@@ -3,7 +3,9 @@
 use serde_json::Value;
 
 use super::dump::{Arms, shares};
+use crate::canary::meter::envoy::Scrape;
 use crate::config::units::Weight;
+use crate::failure::{Failure, Kind};
 use crate::remote::kube::{Cluster, Refusal};
 
 /// Where a proxy shows its configuration, on its pod's loopback address.
@@ -13,6 +15,8 @@ const DEBUG: u16 = 15_014;
 const CONNECTED: &str = "/debug/syncz";
 const ROUTES: &str = "/config_dump?resource=dynamic_route_configs";
 const LISTENERS: &str = "/config_dump?resource=dynamic_listeners";
+/// Of what it sends to others, what was used: a sidecar of a large mesh has tens of thousands of counters.
+const COUNTERS: &str = "/stats/prometheus?usedonly&filter=%5Ecluster%5C.outbound%7C";
 
 /// So many proxies are asked at once.
 const AT_ONCE: usize = 16;
@@ -71,6 +75,23 @@ impl Proxies {
         } else {
             Err(Lag::Behind(behind))
         }
+    }
+
+    /// The counters of every proxy, as each shows them, or why it does not.
+    pub fn counters(&self, cluster: &Cluster) -> Result<Scrape, Failure> {
+        let names = self.connected(cluster);
+        let names = names.map_err(|why| Failure::new(Kind::Unreachable, "the proxies are not known").note(why))?;
+        let mut all = Vec::new();
+        for some in names.chunks(AT_ONCE) {
+            for ((namespace, name), answer) in some.iter().zip(cluster.ask_pods(some, ADMIN, COUNTERS)) {
+                // Its pod is gone, and what it counted last with it.
+                if !matches!(&answer, Err(why) if why.code() == Some(404)) {
+                    let answer = answer.map_err(|why| why.failed("its counters cannot be read"));
+                    all.push((format!("{name}.{namespace}"), answer));
+                }
+            }
+        }
+        Ok(all)
     }
 
     fn shares(&self, dump: &str) -> Vec<Weight> {

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use super::form::{Form, Labels};
 use super::series::{Ledger, Series};
+use crate::canary::router::Destination;
 use crate::canary::{Arm, Meter, Reading};
 use crate::failure::{Failure, Kind};
 use crate::process::Clock;
@@ -23,8 +24,8 @@ pub type Scrape = Vec<(String, Result<String, Failure>)>;
 #[derive(Debug)]
 pub struct EnvoyMeter<F> {
     scrape: F,
-    /// The clusters of stable and of the canary.
-    clusters: [(Arm, String); 2],
+    /// Stable and the canary, whose clusters are counted.
+    arms: [(Arm, Destination); 2],
     ledger: Ledger,
     clock: Clock,
     /// When it was read last, in milliseconds.
@@ -33,12 +34,11 @@ pub struct EnvoyMeter<F> {
 }
 
 impl<F: FnMut() -> Result<Scrape, Failure>> EnvoyMeter<F> {
-    /// A meter that has read nothing. The clusters are called as istiod calls them:
-    /// `outbound|80|canary|payment.shop.svc.cluster.local`.
-    pub fn new(scrape: F, stable: impl Into<String>, canary: impl Into<String>) -> Self {
+    /// A meter that has read nothing. Clusters are called as istiod calls them.
+    pub fn new(scrape: F, stable: Destination, canary: Destination) -> Self {
         Self {
             scrape,
-            clusters: [(Arm::Stable, stable.into()), (Arm::Canary, canary.into())],
+            arms: [(Arm::Stable, stable), (Arm::Canary, canary)],
             // All that is there is named each time: one that was not is new, however long ago the last look was.
             ledger: Ledger::new(Duration::MAX, Duration::ZERO),
             clock: Clock::start(),
@@ -56,12 +56,10 @@ impl<F: FnMut() -> Result<Scrape, Failure>> EnvoyMeter<F> {
     fn series<'a>(&'a self, proxy: &'a str, text: &'a str, at: i64) -> impl Iterator<Item = Series> + 'a {
         text.lines().filter_map(move |line| {
             let sample = sample(line)?;
-            // Newer istiods end the name of a cluster's counters with a semicolon.
             let own = ["envoy_cluster_name", "cluster_name"]
                 .iter()
                 .find_map(|label| sample.label(label))?;
-            let own = own.trim_end_matches(';');
-            let (arm, _) = self.clusters.iter().find(|(_, cluster)| cluster == own)?;
+            let (arm, _) = self.arms.iter().find(|(_, arm)| arm.is_cluster(own))?;
             let value = sample.value;
             let told = sample
                 .labels
@@ -103,7 +101,7 @@ impl<F: FnMut() -> Result<Scrape, Failure>> Meter for EnvoyMeter<F> {
 
 impl<F> EnvoyMeter<F> {
     fn nothing(&mut self) -> Failure {
-        let [stable, canary] = &self.clusters;
+        let [stable, canary] = &self.arms;
         match self.silent.pop() {
             Some((proxy, why)) => {
                 let others = self.silent.len();
@@ -116,7 +114,7 @@ impl<F> EnvoyMeter<F> {
                 }
             }
             None => Failure::new(Kind::NoEvidence, "no proxy has requests of either arm")
-                .note(format!("their clusters are `{}` and `{}`", stable.1, canary.1)),
+                .note(format!("stable is {}, the canary {}", stable.1, canary.1)),
         }
     }
 }
@@ -146,6 +144,13 @@ mod tests {
         Failure::new(Kind::Unreachable, "connection refused")
     }
 
+    fn arm(subset: &str) -> Destination {
+        Destination {
+            host: "payment.shop.svc.cluster.local".into(),
+            subset: Some(subset.into()),
+        }
+    }
+
     type Answers = Vec<(&'static str, Result<String, Failure>)>;
 
     /// A meter that is answered so, look by look.
@@ -158,7 +163,7 @@ mod tests {
                 .map(|(proxy, answer)| (proxy.to_owned(), answer))
                 .collect())
         };
-        EnvoyMeter::new(scrape, STABLE, CANARY)
+        EnvoyMeter::new(scrape, arm("stable"), arm("canary"))
     }
 
     fn told<F: FnMut() -> Result<Scrape, Failure>>(meter: &mut EnvoyMeter<F>) -> [u64; 3] {

@@ -344,9 +344,12 @@ fn log(replay: &Replay, words: &Words<'_>, html: &mut Html) {
 fn said(entry: &Entry, words: &Words<'_>) -> String {
     let decided = (words.decided)(&entry.decision);
     match &entry.input {
-        Input::Blind { why, .. } | Input::Lost { why, .. } | Input::Unready { why, .. } | Input::Taken { why, .. } => {
-            format!("{decided}: {why}")
-        }
+        Input::Blind { why, .. }
+        | Input::Lost { why, .. }
+        | Input::Moving { why, .. }
+        | Input::Unready { why, .. }
+        | Input::Taken { why, .. } => format!("{decided}: {why}"),
+        Input::Asked { by, .. } | Input::Resumed { by, .. } => format!("{decided}: {by}"),
         Input::Counters { .. } | Input::Stop { .. } => decided,
     }
 }

@@ -83,7 +83,11 @@ impl Series {
                 add(&mut stretch.stable, &new.0);
                 add(&mut stretch.canary, &new.1);
             }
-            if !matches!(entry.input, Input::Stop { .. }) {
+            let looked = !matches!(
+                entry.input,
+                Input::Stop { .. } | Input::Asked { .. } | Input::Resumed { .. } | Input::Moving { .. }
+            );
+            if looked {
                 changed(&mut series.read, clock, read);
             }
             changed(&mut series.asked, clock, Some(entry.decision.asked));

@@ -273,6 +273,7 @@ fn a_release_of_a_hundred_thousand_looks_is_a_small_page() {
         entry.decision.reason = Reason::Blind;
     }
     let replay = Replay {
+        machine: Machine::new(plan.clone()),
         header: header(&plan),
         entries: many,
         mismatch: None,

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use hyper::http::uri::PathAndQuery;
 use tokio::runtime::Runtime;
 
-use super::{Arm, Meter, Reading, Router};
+use super::{Arm, Meter, Reading, Router, Seen};
 use crate::config::units::Weight;
 use crate::failure::{Failure, Kind};
 use crate::process::Interrupt;
@@ -231,8 +231,8 @@ impl Router for Switch {
         Ok(())
     }
 
-    fn read(&mut self) -> Result<Weight, Failure> {
-        Ok(self.0.read())
+    fn read(&mut self) -> Result<Seen, Failure> {
+        Ok(Seen::InForce(self.0.read()))
     }
 }
 

@@ -88,7 +88,7 @@ fn traffic_is_split_by_weight_and_nothing_is_lost() {
     assert!((seen - total * 0.25).abs() < 4.0 * sigma, "{seen} of {total}");
     let (mut router, mut meter) = (world.router(), world.meter());
     let served = world.end();
-    assert_eq!(router.read().expect("a weight"), Weight::NONE);
+    assert_eq!(router.read().expect("a weight"), Seen::InForce(Weight::NONE));
     assert_eq!(meter.read().expect("a reading").canary, meter.snapshot().canary);
     let last = meter.snapshot();
     assert_eq!((last.stable.outstanding(), last.canary.outstanding()), (0, 0));

@@ -35,6 +35,21 @@ pub struct Destination {
     pub subset: Option<String>,
 }
 
+impl Destination {
+    /// Whether istiod gives the endpoints of this arm to Envoy under this name:
+    /// `outbound|80|canary|payment.shop.svc.cluster.local` is of this host and subset, at whatever port.
+    pub fn is_cluster(&self, name: &str) -> bool {
+        let mut parts = name.split('|');
+        let (Some("outbound"), Some(_port), Some(subset), Some(host)) =
+            (parts.next(), parts.next(), parts.next(), parts.next())
+        else {
+            return false;
+        };
+        // Istio ends the name of a Service's own cluster with a semicolon in some releases.
+        self.host == host.trim_end_matches(';') && self.subset.as_deref().unwrap_or_default() == subset
+    }
+}
+
 /// What a release looks for in a route object.
 #[derive(Clone, Debug)]
 pub struct Wanted {
@@ -331,6 +346,15 @@ fn version(object: &Value) -> Vec<Value> {
 
 fn common(a: u64, b: u64) -> u64 {
     if b == 0 { a } else { common(b, a % b) }
+}
+
+impl fmt::Display for Destination {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.subset {
+            Some(subset) => write!(f, "subset {subset} of {}", self.host),
+            None => f.write_str(&self.host),
+        }
+    }
 }
 
 impl fmt::Display for Problem {

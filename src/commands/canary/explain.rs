@@ -1,8 +1,9 @@
 //! `msctl canary explain`: a release read from its journal, every decision recomputed.
 
+use super::herald::asks;
 use super::show::{ReleaseReport, cells, head, strength, why, word};
 use crate::canary::journal;
-use crate::canary::machine::{Decision, Effect, Reason};
+use crate::canary::machine::{Decision, Effect, Input, Reason};
 use crate::canary::replay::{Replay, replay};
 use crate::canary::summary::Summary;
 use crate::commands::Context;
@@ -103,9 +104,10 @@ impl Report for Explained {
         for entry in &replay.entries {
             if last != Some(&entry.decision.reason) || !entry.decision.effects.is_empty() {
                 page.line(format!(
-                    "  {:>8.1} s  {}",
+                    "  {:>8.1} s  {}{}",
                     seconds(entry.input.at()),
-                    decided(&entry.decision)
+                    decided(&entry.decision),
+                    who(&entry.input)
                 ));
             }
             last = Some(&entry.decision.reason);
@@ -142,9 +144,18 @@ fn seconds(ms: u64) -> f64 {
     ms as f64 / 1000.0
 }
 
-/// What was decided and on what, in one line.
-pub(super) fn decided(decision: &Decision) -> String {
-    let reason = match decision.reason {
+/// Who was behind it, where it was a person or another driver.
+pub(super) fn who(input: &Input) -> String {
+    match input {
+        Input::Asked { ask, by, .. } => format!(": {} {}", clean(by), asks(*ask)),
+        Input::Resumed { by, .. } => format!(": {}", clean(by)),
+        _ => String::new(),
+    }
+}
+
+/// Why something was decided, in a few words.
+pub(super) const fn words(reason: &Reason) -> &'static str {
+    match reason {
         Reason::Begin => "begins",
         Reason::Settling => "waits for the weight to come into force",
         Reason::Settled => "weight in force, counting begins",
@@ -152,7 +163,7 @@ pub(super) fn decided(decision: &Decision) -> String {
         Reason::Unproven => "waits for proof",
         Reason::Doubt => "waits: the canary may be worse",
         Reason::Blind => "no counters: waits",
-        Reason::Blurred => "this machine is too busy to judge latencies: waits",
+        Reason::Blurred => "latencies cannot be judged: waits",
         Reason::Safe => "shown to be safe",
         Reason::Harm => "the canary is worse",
         Reason::Split => "requests are not split as asked",
@@ -162,10 +173,21 @@ pub(super) fn decided(decision: &Decision) -> String {
         Reason::Unready => "the canary is not ready for traffic",
         Reason::Conflict => "somebody else moved traffic",
         Reason::Stopped => "asked to stop",
+        Reason::Asked => "was asked something",
+        Reason::Aborted => "asked to go back",
+        Reason::Paused => "the step is done; asked to wait",
+        Reason::Frozen => "the step is done; a freeze is in force",
+        Reason::Gate => "the step is done; waits for a person to promote it",
+        Reason::Resumed => "another driver goes on",
         Reason::Returning => "waits for stable to have all traffic",
         Reason::Returned => "all traffic is stable's, read back",
         Reason::Over => "over",
-    };
+    }
+}
+
+/// What was decided and on what, in one line.
+pub(super) fn decided(decision: &Decision) -> String {
+    let reason = words(&decision.reason);
     let effects: Vec<String> = decision
         .effects
         .iter()

@@ -1,6 +1,7 @@
 //! Where a release in a cluster is: the cluster, as whom, and the route that is moved.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use serde_json::Value;
 
@@ -27,13 +28,53 @@ pub(super) struct Place {
     #[arg(short, long, value_name = "NAME")]
     namespace: Option<String>,
 
-    /// The `VirtualService` that splits the traffic (default: called as the service)
-    #[arg(long, value_name = "NAME")]
-    route: Option<String>,
+    /// What splits the traffic: virtualservice/NAME, httproute/NAME or grpcroute/NAME (default: the `VirtualService` called as the
+    /// service)
+    #[arg(long, value_name = "KIND/NAME")]
+    route: Option<Route>,
+
+    /// The Service of stable, where each arm has one of its own
+    #[arg(long, value_name = "SERVICE", requires = "canary")]
+    stable: Option<String>,
+
+    /// The Service of the canary
+    #[arg(long, value_name = "SERVICE", requires = "stable")]
+    canary: Option<String>,
 
     /// Where istiod is; its proxies are asked what is in force
     #[arg(long, value_name = "NAMESPACE", default_value = "istio-system")]
     mesh: String,
+}
+
+/// What splits the traffic, as it is typed.
+#[derive(Clone, Debug)]
+struct Route {
+    kind: RouteKind,
+    /// None: as the service is called.
+    name: Option<String>,
+}
+
+impl FromStr for Route {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (kind, name) = text.split_once('/').unwrap_or(("virtualservice", text));
+        let kind = match kind.to_lowercase().as_str() {
+            "virtualservice" | "vs" => RouteKind::VirtualService,
+            "httproute" => RouteKind::HttpRoute,
+            "grpcroute" => RouteKind::GrpcRoute,
+            _ => {
+                return Err(format!(
+                    "`{kind}` is no kind of route: virtualservice, httproute, grpcroute"
+                ));
+            }
+        };
+        if name.is_empty() || name.contains(['/', '?', '#', '%']) {
+            return Err("the route has no name".into());
+        }
+        let name = Some(name.to_owned());
+        Ok(Self { kind, name })
+    }
 }
 
 /// A cluster and what is moved there.
@@ -56,18 +97,26 @@ impl Place {
         let cluster = Cluster::open(&access)?;
         let namespace = self.namespace.clone().unwrap_or_else(|| service.namespace());
         let name = service.name.to_string();
-        let host = format!("{name}.{namespace}.svc.cluster.local");
-        let arm = |subset: &str| Destination {
-            host: host.clone(),
-            subset: Some(subset.to_owned()),
+        let Route { kind, name: route } = self.route.clone().unwrap_or(Route {
+            kind: RouteKind::VirtualService,
+            name: None,
+        });
+        // A `VirtualService` has subsets of one Service, the Gateway API a Service of its own for each arm.
+        let arm = |own: Option<&String>, track: &str| {
+            let own = own.cloned();
+            let own = own.or_else(|| (kind != RouteKind::VirtualService).then(|| format!("{name}-{track}")));
+            Destination {
+                host: format!("{}.{namespace}.svc.cluster.local", own.as_ref().unwrap_or(&name)),
+                subset: own.is_none().then(|| track.to_owned()),
+            }
         };
         let target = Target {
-            route: self.route.clone().unwrap_or_else(|| name.clone()),
+            route: route.unwrap_or_else(|| name.clone()),
             pods: format!("app={name},track=canary"),
+            kind,
+            stable: arm(self.stable.as_ref(), "stable"),
+            canary: arm(self.canary.as_ref(), "canary"),
             service: name,
-            kind: RouteKind::VirtualService,
-            stable: arm("stable"),
-            canary: arm("canary"),
             namespace,
         };
         Ok(Placed {

@@ -91,6 +91,8 @@ pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
         meter: world.meter(),
         journal,
         interrupt: &interrupt,
+        takes_over: None,
+        freezes: Vec::new(),
     };
     let end = driver.run(&mut |input, decision| screen.see(input, decision));
     world.end();

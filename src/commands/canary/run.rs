@@ -2,52 +2,38 @@
 
 use std::time::Duration;
 
+use super::drive::{Drive, Watching, driver_name};
 use super::place::{Place, Placed};
 use super::screen::Screen;
-use super::show::exit;
+use super::show::proxies;
 use crate::canary::Meter;
-use crate::canary::driver::Driver;
+use crate::canary::driver::TakeOver;
 use crate::canary::journal::{Begun, Header, Journal};
-use crate::canary::machine::{Machine, Outcome};
-use crate::canary::mesh::{Lag, Lease, Mark, MeshRouter, Proxies, Target};
-use crate::canary::meter::form::Form;
-use crate::canary::meter::prometheus::PrometheusMeter;
+use crate::canary::machine::{Machine, OnStop};
+use crate::canary::mesh::{Lag, Lease, Proxies};
 use crate::canary::plan::Plan;
 use crate::commands::Context;
 use crate::config::units::{Span, Steps, Weight};
 use crate::failure::{Exit, Failure, Kind};
 use crate::process::Interrupt;
-use crate::remote::http::Url;
-use crate::remote::prometheus::Prometheus;
 use crate::ui::{Page, Report, clean, duration};
-
-/// An answer of Prometheus may take so long.
-const DEADLINE: Duration = Duration::from_secs(3);
 
 /// The arguments of `msctl canary run`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   msctl canary run --prometheus http://127.0.0.1:9090             the canary that is deployed
   msctl canary run --prometheus … --dry-run                       what would be done, and whether it can
-  msctl canary run --prometheus … --metrics envoy --steps 5,50    counters of plain Envoys
+  msctl canary run --metrics proxies --steps 5,50                 by the proxies' own counters, without a Prometheus
+  msctl canary run --prometheus … --gates 50                      waits at 50 % for `msctl canary promote`
 
 Exit codes: 0 promoted, 1 rolled back, 2 could not tell, 3 somebody else moved traffic, 4 stuck,
-130 after Ctrl-C with traffic put back")]
+130 after Ctrl-C")]
 pub struct Args {
     #[command(flatten)]
     place: Place,
 
-    /// Where counters are read
-    #[arg(long, value_name = "URL", env = "MSCTL_PROMETHEUS")]
-    prometheus: String,
-
-    /// Whose counters they are
-    #[arg(long, value_enum, default_value = "istio")]
-    metrics: Metrics,
-
-    /// How long it is between two scrapes
-    #[arg(long, value_name = "DURATION", default_value = "5s")]
-    interval: Span,
+    #[command(flatten)]
+    watching: Watching,
 
     /// The steps in percent (default: those of msctl.yaml)
     #[arg(long, value_name = "PERCENT,…")]
@@ -57,45 +43,58 @@ pub struct Args {
     #[arg(long, value_name = "DURATION")]
     hold: Option<Span>,
 
+    /// The steps after which it waits for `msctl canary promote`, in percent
+    #[arg(long, value_name = "PERCENT,…")]
+    gates: Option<Steps>,
+
+    /// What becomes of traffic on Ctrl-C or SIGTERM
+    #[arg(long, value_enum, value_name = "WHAT", default_value = "rollback")]
+    on_stop: Stop,
+
+    /// Take the weight that the canary has already as the current step
+    #[arg(long)]
+    adopt: bool,
+
     /// Say what would be done, and change nothing
     #[arg(long)]
     dry_run: bool,
 }
 
-/// Whose counters a release is judged by.
+/// What becomes of traffic when the driver is asked to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum Metrics {
-    /// `istio_requests_total`, as the callers' proxies report it
-    Istio,
-    /// `envoy_cluster_upstream_rq…`, as Envoy counts by itself
-    Envoy,
+enum Stop {
+    /// It goes back to stable
+    Rollback,
+    /// It stays where it is, for `msctl canary resume`
+    Hold,
+}
+
+impl Args {
+    /// Where it is, when what was typed makes sense.
+    pub(super) fn place(&self, context: &Context) -> Result<Placed, Failure> {
+        self.watching.check()?;
+        self.place.find(context)
+    }
 }
 
 /// Releases, to the end.
 pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
-    let placed = args.place.find(context)?;
-    let canary = placed.service.canary.with(args.steps.as_ref(), args.hold);
-    let plan = Plan::new(&canary, args.interval.as_millis());
+    let placed = args.place(context)?;
+    if !args.dry_run {
+        args.watching.thawed(&placed)?;
+    }
+    let plan = plan(args, &placed)?;
     let cluster = &placed.cluster;
-    let mut meter = meter(args, &placed.target)?;
-    let (proxies, count) = check(&placed, &mut meter)?;
-    let setting = format!(
-        "release by the {} at {}, seen by {}",
-        placed.target.name(),
-        cluster.server(),
-        if count == 1 {
-            "1 proxy".to_owned()
-        } else {
-            format!("{count} proxies")
-        }
-    );
+    let begins = check(args, &placed)?;
+    let setting = setting(&placed, begins.count);
     let header = Begun::now().header(&placed.service.name, setting, &plan);
     if args.dry_run {
-        context.ui.report(&PlanReport::new(&header, count));
+        context.ui.report(&PlanReport::new(&header, begins.count));
         return Ok(Exit::Done);
     }
     let interrupt = Interrupt::watch()?;
     let driver = driver_name(context, &header.id);
+    let herald = args.watching.herald(&placed, &header, &driver)?;
     let lease = Lease::take(cluster, &placed.target.namespace, &placed.target.lease(), &driver)?;
     let journal = match placed
         .target
@@ -109,76 +108,98 @@ pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
             return Err(failure);
         }
     };
-    let path = journal.path().to_owned();
-    let mut screen = Screen::new(context, &header);
-    let router = MeshRouter::new(cluster, placed.target.clone(), proxies, lease);
-    let mut driver = Driver {
+    let Begins {
+        weight, proxies, meter, ..
+    } = begins;
+    let drive = Drive {
+        placed: &placed,
+        watching: &args.watching,
+        header: &header,
         machine: Machine::new(plan),
-        router,
+        proxies,
         meter,
+        herald,
+        lease,
         journal,
-        interrupt: &interrupt,
+        takes_over: (weight != Weight::NONE).then_some(TakeOver {
+            age: Duration::ZERO,
+            weight,
+            by: driver,
+        }),
     };
-    let end = driver.run(&mut |input, decision| screen.see(input, decision));
-    let lag = driver.router.lag().map(str::to_owned);
-    // Where traffic is not known to be safe, the mark says to others who drove it, and what the weights were.
-    let outcome = end.as_ref().map_or(Outcome::Stuck, |end| end.outcome);
-    if outcome != Outcome::Stuck
-        && let Err(failure) = placed.target.unmark(cluster, &header.id, outcome != Outcome::Conflict)
-    {
-        context
-            .ui
-            .note(&format!("The mark of the release stays on the route: {failure}"));
-    }
-    driver.router.release();
-    let report = screen.report(&header, end?, &path);
-    if let Some(lag) = lag {
-        context.ui.note(&format!("Not everywhere in force: {lag}"));
-    }
-    context.ui.report(&report);
-    if report.end.outcome == Outcome::Stuck {
-        context.ui.note(&by_hand(&placed.target));
-    }
-    Ok(exit(report.end.outcome))
+    drive.run(Screen::new(context, &header), &interrupt, context)
 }
 
-fn meter(args: &Args, target: &Target) -> Result<PrometheusMeter, Failure> {
-    let base = Url::parse(&args.prometheus).map_err(|e| {
-        Failure::new(
-            Kind::Usage,
-            format!("`--prometheus {}` is no URL", args.prometheus.escape_debug()),
-        )
-        .caused_by(e)
-    })?;
-    let form = match args.metrics {
-        Metrics::Istio => Form::Istio,
-        Metrics::Envoy => Form::Envoy,
+fn plan(args: &Args, placed: &Placed) -> Result<Plan, Failure> {
+    let canary = placed.service.canary.with(args.steps.as_ref(), args.hold);
+    let mut plan = Plan::new(&canary, args.watching.interval());
+    plan.on_stop = match args.on_stop {
+        Stop::Rollback => OnStop::Rollback,
+        Stop::Hold => OnStop::Hold,
     };
-    let question = target.question(form, args.interval.duration());
-    Ok(PrometheusMeter::new(Prometheus::new(base, DEADLINE)?, question))
+    plan.gates = args
+        .gates
+        .as_ref()
+        .map(|gates| gates.weights().to_vec())
+        .unwrap_or_default();
+    plan.check().map_err(|why| {
+        let steps: Vec<String> = plan.steps.iter().map(ToString::to_string).collect();
+        Failure::new(Kind::Usage, format!("a release cannot go so: {why}"))
+            .hint(format!("its steps are {}", steps.join(", ")))
+    })?;
+    Ok(plan)
+}
+
+/// What is moved, and where: for the head of what is shown, and for the journal.
+fn setting(placed: &Placed, count: usize) -> String {
+    format!(
+        "release by the {} at {}, seen by {}",
+        placed.target.name(),
+        placed.cluster.server(),
+        proxies(count)
+    )
+}
+
+/// What a release begins with.
+struct Begins<'a> {
+    /// The canary's share: 0, or what is adopted.
+    weight: Weight,
+    proxies: Proxies,
+    /// How many proxies have a route between the arms.
+    count: usize,
+    meter: Box<dyn Meter + 'a>,
 }
 
 /// Whether a release can begin: nobody else's traffic is at the canary, it is ready, counters can be read, and what is in force can
-/// be seen. The proxies that show it, and how many those are.
-fn check(placed: &Placed, meter: &mut PrometheusMeter) -> Result<(Proxies, usize), Failure> {
+/// be seen.
+fn check<'a>(args: &Args, placed: &'a Placed) -> Result<Begins<'a>, Failure> {
     let Placed { cluster, target, .. } = placed;
     let (object, splits) = target.look(cluster)?;
-    if let Some(other) = Mark::of(&object).map_err(|why| Failure::new(Kind::Config, why))? {
+    if let Some(other) = target.marked(&object)? {
         let message = format!(
             "the {} is in the release {}, which {} drives",
             target.name(),
             other.id,
             other.driver
         );
-        return Err(Failure::new(Kind::Conflict, message).note("Nothing was changed."));
+        return Err(Failure::new(Kind::Conflict, message)
+            .note("Nothing was changed.")
+            .hint("msctl canary status    says whether that driver lives")
+            .hint("msctl canary resume    goes on where it ended")
+            .hint("msctl canary abort     gives stable all the traffic"));
     }
     let weight = target.asked(&object, &splits)?;
-    if weight != Weight::NONE {
+    if weight != Weight::NONE && !args.adopt {
         let message = format!(
             "the canary has {weight} of the traffic already, by the {}",
             target.name()
         );
-        return Err(Failure::new(Kind::Conflict, message).note("Nothing was changed."));
+        return Err(Failure::new(Kind::Conflict, message)
+            .note("Nothing was changed.")
+            .hint("msctl canary abort          gives stable all the traffic")
+            .hint(format!(
+                "msctl canary run --adopt    takes {weight} as the current step"
+            )));
     }
     let (ready, all) = target.ready(cluster)?;
     if ready == 0 {
@@ -188,39 +209,29 @@ fn check(placed: &Placed, meter: &mut PrometheusMeter) -> Result<(Proxies, usize
             target.namespace, target.pods
         )));
     }
+    let proxies = placed.proxies(&object, &splits);
+    let mut meter = args.watching.meter(placed, &proxies)?;
     if let Err(failure) = meter.read()
         && failure.kind() != Kind::NoEvidence
     {
         return Err(failure);
     }
-    let proxies = placed.proxies(&object, &splits);
-    match proxies.show(cluster, Weight::NONE) {
-        Ok(count) => Ok((proxies, count)),
+    match proxies.show(cluster, weight) {
+        Ok(count) => Ok(Begins {
+            weight,
+            proxies,
+            count,
+            meter,
+        }),
         Err(Lag::Unseen(why)) => Err(Failure::new(
             Kind::Unreachable,
             format!("what the proxies have in force cannot be seen: {why}"),
         )),
         Err(lag @ Lag::Behind(_)) => Err(Failure::new(
             Kind::Conflict,
-            format!("the canary may have traffic: {lag}"),
+            format!("not every proxy gives the canary {weight}: {lag}"),
         )),
     }
-}
-
-/// `ann@build-3/7f3a01`, as others are told.
-fn driver_name(context: &Context, id: &str) -> String {
-    let of = |name: &str| context.environment.text(name).unwrap_or("msctl").to_owned();
-    format!("{}@{}/{id}", of("USER"), of("HOSTNAME"))
-}
-
-/// What a person types where msctl cannot do it.
-fn by_hand(target: &Target) -> String {
-    format!(
-        "By hand: kubectl edit virtualservice {} -n {}    and give {} the weight 0",
-        target.route,
-        target.namespace,
-        target.canary.subset.as_deref().unwrap_or(&target.canary.host)
-    )
 }
 
 /// `msctl.canary.plan/v1`: what a release would do.

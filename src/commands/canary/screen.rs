@@ -3,12 +3,12 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::explain::decided;
+use super::explain::{decided, who};
 use super::show::{ReleaseReport, cells, head, strength, why, word};
 use crate::canary::driver::End;
-use crate::canary::journal::Header;
+use crate::canary::journal::{Entry, Header};
 use crate::canary::judge::Judge;
-use crate::canary::machine::{Decision, Input, Outcome};
+use crate::canary::machine::{Decision, Input, Outcome, Reason};
 use crate::canary::plan::Plan;
 use crate::canary::summary::Summary;
 use crate::commands::Context;
@@ -76,6 +76,17 @@ impl<'a> Screen<'a> {
         ));
     }
 
+    /// With what another driver saw and decided before.
+    pub(super) fn caught_up(mut self, entries: &[Entry]) -> Self {
+        self.summary = Summary::of(entries);
+        self
+    }
+
+    /// What it came to so far.
+    pub(super) const fn summary(&self) -> &Summary {
+        &self.summary
+    }
+
     pub(super) fn see(&mut self, input: &Input, decision: &Decision) {
         let before = self.summary.rows.len();
         self.summary.add(input, decision);
@@ -88,7 +99,11 @@ impl<'a> Screen<'a> {
                 };
                 self.context.ui.document("msctl.canary.event/v1", &event);
             }
-            Output::Ci if !decision.effects.is_empty() || self.summary.rows.len() > before => {
+            Output::Ci
+                if !decision.effects.is_empty()
+                    || self.summary.rows.len() > before
+                    || decision.reason == Reason::Asked =>
+            {
                 self.context.ui.data(&format!("{}\n", self.line(input, decision)));
             }
             Output::Ci => {}
@@ -107,10 +122,11 @@ impl<'a> Screen<'a> {
             )
         });
         format!(
-            "[{:>6.1} s] {}: {}{row}",
+            "[{:>6.1} s] {}: {}{}{row}",
             seconds.as_secs_f64(),
             decision.asked,
-            decided(decision)
+            decided(decision),
+            who(input)
         )
     }
 

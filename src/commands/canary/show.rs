@@ -7,18 +7,31 @@ use crate::canary::machine::{Outcome, Reason};
 use crate::canary::summary::{Row, Summary};
 use crate::config::units::Weight;
 use crate::failure::Exit;
-use crate::ui::{Page, count};
+use crate::ui::{Page, clean, count};
 
 /// The exit code of an outcome.
 pub(super) const fn exit(outcome: Outcome) -> Exit {
     match outcome {
         Outcome::Promoted => Exit::Done,
-        Outcome::RolledBack => Exit::No,
+        Outcome::RolledBack | Outcome::Aborted => Exit::No,
         Outcome::CouldNotTell => Exit::CouldNotTell,
         Outcome::Conflict => Exit::Conflict,
         Outcome::Stuck => Exit::Stuck,
-        Outcome::Interrupted => Exit::Interrupted,
+        Outcome::Interrupted | Outcome::Held => Exit::Interrupted,
         Outcome::Terminated => Exit::Terminated,
+    }
+}
+
+/// The exit that has this code.
+pub(super) const fn exit_of_code(code: u8) -> Exit {
+    match code {
+        0 => Exit::Done,
+        1 => Exit::No,
+        3 => Exit::Conflict,
+        4 => Exit::Stuck,
+        130 => Exit::Interrupted,
+        143 => Exit::Terminated,
+        _ => Exit::CouldNotTell,
     }
 }
 
@@ -31,6 +44,8 @@ pub(super) fn word(outcome: Outcome, page: &Page) -> String {
         Outcome::Conflict => page.paint.bad("CONFLICT"),
         Outcome::Stuck => page.paint.bad("STUCK"),
         Outcome::Interrupted | Outcome::Terminated => page.paint.doubt("STOPPED"),
+        Outcome::Aborted => page.paint.bad("ABORTED"),
+        Outcome::Held => page.paint.doubt("HELD"),
     }
 }
 
@@ -51,8 +66,17 @@ pub(super) fn why(outcome: Outcome, summary: &Summary) -> String {
     });
     match (outcome, summary.why.as_ref()) {
         (Outcome::Promoted, _) => "every step was shown to be safe".into(),
-        (Outcome::Conflict, _) => "somebody else moved traffic; nothing was overwritten".into(),
+        (Outcome::Conflict, _) => {
+            let others = summary.others.as_deref().map(clean);
+            let others = others.unwrap_or_else(|| "somebody else moved traffic".into());
+            format!("{others}; nothing was overwritten")
+        }
         (Outcome::Stuck, _) => "traffic could not be put back, or not be seen to be".into(),
+        (Outcome::Aborted, _) => {
+            let by = summary.by.as_deref().map(clean);
+            format!("{} asked to go back", by.unwrap_or_else(|| "somebody".into()))
+        }
+        (Outcome::Held, _) => "asked to stop and to leave traffic where it is".into(),
         (Outcome::Interrupted, _) => "you asked to stop".into(),
         (Outcome::Terminated, _) => "the process was asked to end".into(),
         (_, Some(Reason::Harm)) if slow(row) => format!("the canary answers more slowly than stable; {rates}"),
@@ -77,6 +101,15 @@ pub(super) fn why(outcome: Outcome, summary: &Summary) -> String {
 /// Whether the canary's failures alone do not say why.
 fn slow(row: Option<&Row>) -> bool {
     row.is_some_and(|row| row.canary_failed == 0)
+}
+
+/// `1 proxy`, `3 proxies`.
+pub(super) fn proxies(number: usize) -> String {
+    if number == 1 {
+        "1 proxy".into()
+    } else {
+        format!("{} proxies", count(number as u64))
+    }
 }
 
 /// The head of the table.

@@ -3,8 +3,13 @@
 //! It knows no kind of object: paths and documents come in as values. Signing in (certificates, tokens, programs that give
 //! one) is kube's.
 
+mod bell;
+
+pub use bell::Bell;
+
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Empty, Limited};
@@ -16,11 +21,15 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config};
 use serde_json::Value;
 use tokio::runtime::Runtime;
+use tokio::task::JoinHandle;
 
 use crate::failure::{Failure, Kind};
 
 /// No answer after this counts as none.
 const DEADLINE: Duration = Duration::from_secs(10);
+
+/// In whose name documents are changed.
+pub const FIELD_MANAGER: &str = "msctl";
 
 /// Bytes of what a pod answers that are read.
 const MOST: usize = 64 * 1024 * 1024;
@@ -41,6 +50,8 @@ pub struct Cluster {
     /// Where it is, for errors.
     server: String,
     namespace: String,
+    /// What is sent and not waited for.
+    aside: Mutex<Vec<JoinHandle<()>>>,
 }
 
 /// Why a request was not done.
@@ -123,6 +134,7 @@ impl Cluster {
             client,
             server,
             namespace,
+            aside: Mutex::default(),
         })
     }
 
@@ -149,13 +161,51 @@ impl Cluster {
     /// Operations of RFC 6902, all or none; the document as it is then.
     pub fn patch(&self, path: &str, operations: &Value) -> Result<Value, Refusal> {
         let body = operations.to_string().into_bytes();
-        parsed(&self.ask(Method::PATCH, path, "application/json-patch+json", body)?)
+        let path = format!("{path}?fieldManager={FIELD_MANAGER}");
+        parsed(&self.ask(Method::PATCH, &path, "application/json-patch+json", body)?)
     }
 
     /// A new document; the path is that of its collection.
     pub fn create(&self, path: &str, document: &Value) -> Result<Value, Refusal> {
         let body = document.to_string().into_bytes();
         parsed(&self.ask(Method::POST, path, "application/json", body)?)
+    }
+
+    /// A new document that nobody waits for, and that may be lost.
+    pub fn create_aside(&self, path: &str, document: &Value) {
+        let request = Request::builder()
+            .method(Method::POST)
+            .uri(path)
+            .header("content-type", "application/json");
+        let Ok(request) = request.body(document.to_string().into_bytes()) else {
+            return;
+        };
+        let client = self.client.clone();
+        let sent = self.runtime.spawn(async move {
+            _ = tokio::time::timeout(DEADLINE, client.request_text(request)).await;
+        });
+        let mut aside = self.aside.lock().unwrap_or_else(PoisonError::into_inner);
+        aside.retain(|one| !one.is_finished());
+        aside.push(sent);
+    }
+
+    /// Waits so long for what was sent aside.
+    pub fn flush(&self, limit: Duration) {
+        let aside = std::mem::take(&mut *self.aside.lock().unwrap_or_else(PoisonError::into_inner));
+        self.runtime.block_on(async {
+            let all = async {
+                for one in aside {
+                    _ = one.await;
+                }
+            };
+            _ = tokio::time::timeout(limit, all).await;
+        });
+    }
+
+    /// A bell that rings when the document at this path is changed.
+    pub fn bell(&self, path: &str) -> Bell {
+        let _inside = self.runtime.enter();
+        Bell::hang(self.client.clone(), path)
     }
 
     /// The document anew, if it still is of the version that it names.

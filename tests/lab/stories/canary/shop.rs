@@ -1,4 +1,4 @@
-//! A release on the mesh, by msctl itself: real API server, istiod, Envoy, Prometheus, and two versions of a backend.
+//! Two versions of a backend behind a real Envoy, with istiod and Prometheus, and msctl that releases one of them.
 
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
@@ -8,7 +8,8 @@ use reqwest::header::HeaderName;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
-use super::mesh::{deploy, service};
+use super::super::condition;
+use super::super::mesh::{deploy, service};
 use crate::lab::load::{Load, Report, Running};
 use crate::lab::{Program, Prometheus, Proxy, User, lab};
 use crate::support::{Run, Sandbox, finish, program, tool, until};
@@ -69,26 +70,62 @@ fn stand_in(namespace: &str, name: &str, app: &str, ways: &[String]) {
     until("it runs", || api.get(&pod).body["status"]["phase"] == "Running");
 }
 
-fn prometheus() -> &'static Prometheus {
+pub(super) fn prometheus() -> &'static Prometheus {
     static ONE: OnceLock<Prometheus> = OnceLock::new();
     ONE.get_or_init(|| Prometheus::start(lab().ground(), lab().wire()).expect("Prometheus"))
 }
 
 /// Whose counters a release is judged by.
-fn counters() -> [&'static str; 6] {
+pub(super) fn counters() -> [&'static str; 6] {
     let address = prometheus().address();
     ["--prometheus", address, "--metrics", "envoy", "--interval", "1s"]
 }
 
+/// Two steps and the whole, each for a moment.
+pub(super) const FAST: [&str; 4] = ["--steps", "10,50", "--hold", "3s"];
+
+/// The process of a release; `nsenter` becomes msctl, so the child is the driver. It does not outlive the test.
+pub(super) struct Driver(Child);
+
+impl Driver {
+    pub(super) fn start(command: &mut Command) -> Self {
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        Self(command.spawn().expect("msctl"))
+    }
+
+    pub(super) fn signal(&self, signal: Signal) {
+        let process = i32::try_from(self.0.id()).ok().and_then(Pid::from_raw);
+        kill_process(process.expect("a process"), signal).expect("a signal");
+    }
+
+    /// It dies where it stands.
+    pub(super) fn kill(mut self) {
+        self.signal(Signal::KILL);
+        self.0.wait().expect("its end");
+    }
+
+    /// Its exit code.
+    pub(super) fn end(mut self) -> Option<i32> {
+        self.0.wait().expect("its end").code()
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        _ = self.0.kill();
+        _ = self.0.wait();
+    }
+}
+
 /// Two versions of a backend behind an Envoy, as `msctl generate` would have them.
-struct Shop {
-    namespace: String,
-    sandbox: Sandbox,
-    proxy: Proxy,
+pub(super) struct Shop {
+    pub(super) namespace: String,
+    pub(super) sandbox: Sandbox,
+    pub(super) proxy: Proxy,
 }
 
 impl Shop {
-    fn open(name: &str) -> Self {
+    pub(super) fn open(name: &str) -> Self {
         let namespace = lab().namespace(name);
         let sandbox = service(&namespace);
         let backend = Program {
@@ -123,25 +160,22 @@ impl Shop {
     }
 
     /// So many requests a second through the proxy, for two minutes at most.
-    fn load(&self, rate: u32) -> Running {
+    pub(super) fn load(&self, rate: u32) -> Running {
         let url = format!("http://{}/", self.proxy.address());
-        let host = format!("payment.{}.svc.cluster.local", self.namespace);
-        let by = HeaderName::from_static("x-version");
         Load::new(&url, rate, Duration::from_secs(110))
-            .host(&host)
-            .by(by)
+            .host(&self.host())
+            .by(Self::by())
             .start(lab().wire())
     }
 
     /// Breaks every pod of the canary in this way.
-    fn break_canary(&self, faults: &Value) {
-        let api = lab().control_plane().api(User::Admin);
-        let path = format!(
-            "/api/v1/namespaces/{}/pods?labelSelector=track%3Dcanary",
-            self.namespace
-        );
-        let pods = api.get(&path).ok();
-        for pod in pods["items"].as_array().into_iter().flatten() {
+    pub(super) fn break_canary(&self, faults: &Value) {
+        self.fault("canary", faults);
+    }
+
+    /// Breaks every pod of this track in this way.
+    pub(super) fn fault(&self, track: &str, faults: &Value) {
+        for pod in self.pods(track)["items"].as_array().into_iter().flatten() {
             let address = pod["status"]["podIP"].as_str().expect("an address");
             let url = format!("http://{address}:8080/faults");
             let status = lab().wire().put(&url, &faults.to_string()).expect("an answer");
@@ -149,38 +183,117 @@ impl Shop {
         }
     }
 
+    /// Waits until so many pods of this track say that they are ready.
+    pub(super) fn until_ready(&self, track: &str, number: usize) {
+        let ready = |pod: &&Value| condition(&pod["status"], "Ready") == Some("True");
+        until("so many are ready", || {
+            let pods = self.pods(track);
+            pods["items"].as_array().into_iter().flatten().filter(ready).count() == number
+        });
+    }
+
+    fn pods(&self, track: &str) -> Value {
+        let path = format!(
+            "/api/v1/namespaces/{}/pods?labelSelector=track%3D{track}",
+            self.namespace
+        );
+        lab().control_plane().api(User::Admin).get(&path).ok()
+    }
+
+    /// `msctl canary explain`, which needs no cluster.
+    pub(super) fn explain(&self) -> Run {
+        self.sandbox
+            .msctl_in("payment", ["--output", "ci", "canary", "explain"])
+    }
+
+    /// The mark of a release.
+    pub(super) fn mark(&self) -> Value {
+        self.route()["metadata"]["annotations"]["msctl.dev/canary"].clone()
+    }
+
+    /// The journals are gone.
+    pub(super) fn forget(&self) {
+        let gone = std::fs::remove_dir_all(self.sandbox.path("payment/.msctl/canary"));
+        assert!(
+            gone.is_ok() || !self.sandbox.path("payment/.msctl/canary").exists(),
+            "{gone:?}"
+        );
+    }
+
+    pub(super) fn host(&self) -> String {
+        format!("payment.{}.svc.cluster.local", self.namespace)
+    }
+
+    /// The header in which a backend says which version it is.
+    pub(super) fn by() -> HeaderName {
+        HeaderName::from_static("x-version")
+    }
+
+    /// `msctl --output json canary`.
+    pub(super) fn machine(&self, verb: &str, arguments: &[&str]) -> Run {
+        let mut command = lab().ground().door().visitor(program());
+        command.args(["-C"]).arg(self.sandbox.path("payment"));
+        command.args(["--output", "json", "canary", verb, "--kubeconfig"]);
+        command
+            .arg(lab().control_plane().kubeconfig(User::Releaser))
+            .args(arguments);
+        finish(&mut command)
+    }
+
     /// `msctl canary` in the lab's network, as somebody who may release.
-    fn canary(&self, user: User, verb: &str, arguments: &[&str]) -> Run {
+    pub(super) fn canary(&self, user: User, verb: &str, arguments: &[&str]) -> Run {
         finish(&mut self.command(user, verb, arguments))
     }
 
-    fn command(&self, user: User, verb: &str, arguments: &[&str]) -> Command {
+    pub(super) fn command(&self, user: User, verb: &str, arguments: &[&str]) -> Command {
+        self.command_in("payment", user, verb, arguments)
+    }
+
+    fn command_in(&self, directory: &str, user: User, verb: &str, arguments: &[&str]) -> Command {
         let mut command = lab().ground().door().visitor(program());
-        command.args(["-C"]).arg(self.sandbox.path("payment"));
+        command.args(["-C"]).arg(self.sandbox.path(directory));
         command.args(["--output", "ci", "canary", verb, "--kubeconfig"]);
         command.arg(lab().control_plane().kubeconfig(user));
         command.args(arguments).env("USER", "ann");
         command
     }
 
-    fn release(&self) -> Run {
+    pub(super) fn release(&self) -> Run {
         finish(&mut self.release_of_two_steps())
     }
 
-    /// `nsenter` becomes msctl: the child is the driver.
-    fn release_in_background(&self) -> Child {
-        let mut command = self.release_of_two_steps();
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        command.spawn().expect("msctl")
+    fn release_of_two_steps(&self) -> Command {
+        self.command(User::Releaser, "run", &[&counters()[..], &FAST].concat())
     }
 
-    fn release_of_two_steps(&self) -> Command {
-        let fast = ["--steps", "10,50", "--hold", "3s"];
-        self.command(User::Releaser, "run", &[&counters()[..], &fast].concat())
+    /// `msctl canary` from a directory that knows nothing of any release.
+    pub(super) fn elsewhere(&self, verb: &str, arguments: &[&str]) -> Run {
+        let description = self.sandbox.read("payment/msctl.yaml");
+        self.sandbox.write("elsewhere/msctl.yaml", description);
+        let mut command = self.command_in("elsewhere", User::Releaser, verb, arguments);
+        finish(command.env("USER", "ben"))
+    }
+
+    /// A release in the background, with these flags; its share is that of its first step when this returns.
+    pub(super) fn begin(&self, flags: &[&str]) -> Driver {
+        let mut command = self.command(User::Releaser, "run", &[&counters()[..], flags].concat());
+        let driver = Driver::start(&mut command);
+        until("its first step", || self.share() == 10);
+        driver
+    }
+
+    /// What the journals of this service say, as one text.
+    pub(super) fn journal(&self) -> String {
+        let directory = self.sandbox.path("payment/.msctl/canary");
+        let files = std::fs::read_dir(directory).into_iter().flatten().flatten();
+        let journals = files.filter(|file| file.path().extension().is_some_and(|e| e == "jsonl"));
+        journals
+            .map(|file| std::fs::read_to_string(file.path()).unwrap_or_default())
+            .collect()
     }
 
     /// Somebody gives the canary this much, by hand.
-    fn weight(&self, canary: u64) {
+    pub(super) fn weight(&self, canary: u64) {
         let set = |route: u32, arm: u32, weight: u64| json!({"op": "replace", "path": format!("/spec/http/{route}/route/{arm}/weight"), "value": weight});
         let all = json!([
             set(0, 0, 100 - canary),
@@ -196,17 +309,27 @@ impl Shop {
     }
 
     /// What the canary is given, in percent.
-    fn share(&self) -> u64 {
+    pub(super) fn share(&self) -> u64 {
         self.route()["spec"]["http"][0]["route"][1]["weight"]
             .as_u64()
             .unwrap_or(0)
     }
 
-    fn route(&self) -> Value {
+    pub(super) fn route(&self) -> Value {
         lab().control_plane().api(User::Admin).get(&self.path()).ok()
     }
 
-    fn path(&self) -> String {
+    /// The reasons of what msctl told of the route.
+    pub(super) fn events(&self) -> Vec<String> {
+        let path = format!("/api/v1/namespaces/{}/events", self.namespace);
+        let events = lab().control_plane().api(User::Admin).get(&path).ok();
+        let ours = events["items"].as_array().into_iter().flatten();
+        let ours = ours.filter(|event| event["reportingComponent"] == "msctl");
+        ours.filter_map(|event| event["reason"].as_str().map(str::to_owned))
+            .collect()
+    }
+
+    pub(super) fn path(&self) -> String {
         format!(
             "/apis/networking.istio.io/v1/namespaces/{}/virtualservices/payment",
             self.namespace
@@ -214,7 +337,7 @@ impl Shop {
     }
 
     /// Nothing of a release is left: no lease, no mark.
-    fn is_tidy(&self) -> bool {
+    pub(super) fn is_tidy(&self) -> bool {
         let path = format!(
             "/apis/coordination.k8s.io/v1/namespaces/{}/leases/msctl-canary-payment",
             self.namespace
@@ -229,110 +352,6 @@ fn proxy_has_routes(proxy: &Proxy) {
     prometheus().until_scraped();
 }
 
-fn harmed(report: &Report) -> usize {
+pub(super) fn harmed(report: &Report) -> usize {
     report.statuses().get(&500).copied().unwrap_or(0)
-}
-
-#[test]
-fn a_good_canary_gets_all_the_traffic() {
-    let shop = Shop::open("good");
-    let load = shop.load(200);
-    let run = shop.release();
-    println!("{}", run.transcript());
-    assert_eq!(run.code, 0, "{}", run.transcript());
-    let route = &shop.route()["spec"]["http"][0]["route"];
-    assert_eq!((&route[0]["weight"], &route[1]["weight"]), (&json!(0), &json!(100)));
-    assert!(shop.is_tidy());
-    load.stop(lab().wire());
-}
-
-#[test]
-fn a_bad_canary_is_taken_back_and_leaves_the_route_as_it_was() {
-    let shop = Shop::open("bad");
-    let before = shop.route()["spec"].clone();
-    shop.break_canary(&json!({"errors": 0.5}));
-    let load = shop.load(200);
-    let run = shop.release();
-    println!("{}", run.transcript());
-    assert_eq!(run.code, 1, "{}", run.transcript());
-    assert_eq!(shop.route()["spec"], before);
-    assert!(shop.is_tidy());
-    let told = load.stop(lab().wire());
-    println!("{} requests harmed of {}", harmed(&told), told.sent());
-    assert!(harmed(&told) > 0 && told.failures.is_empty(), "{told:?}");
-}
-
-#[test]
-fn a_release_that_may_not_or_cannot_begin_changes_nothing() {
-    let shop = Shop::open("refused");
-    let before = shop.route();
-    let from = counters();
-    let refused = |user: User, more: &[&str], code: i32, words: &str| {
-        let run = shop.canary(user, "run", &[&from[..], more].concat());
-        assert_eq!(run.code, code, "{}", run.transcript());
-        assert!(run.stderr.contains(words), "{words}:\n{}", run.transcript());
-    };
-    refused(User::Stranger, &[], 2, "cannot read the VirtualService");
-    refused(User::Viewer, &[], 2, "cannot");
-    refused(User::Releaser, &["--route", "other"], 2, "msctl generate istio");
-    refused(
-        User::Releaser,
-        &["--mesh", "nowhere"],
-        2,
-        "there is no istiod in `nowhere`",
-    );
-    let dry = shop.canary(User::Releaser, "run", &[&from[..], &["--dry-run"]].concat());
-    assert_eq!(dry.code, 0, "{}", dry.transcript());
-    assert!(dry.stdout.contains("Nothing was changed."), "{}", dry.transcript());
-    assert_eq!(shop.route(), before);
-
-    // Somebody gave the canary traffic by hand.
-    shop.weight(30);
-    let moved = shop.route();
-    refused(User::Releaser, &[], 3, "the canary has 30 % of the traffic already");
-    assert_eq!(shop.route(), moved);
-    shop.weight(0);
-
-    // Somebody else drives it.
-    let api = lab().control_plane().api(User::Admin);
-    let leases = format!("/apis/coordination.k8s.io/v1/namespaces/{}/leases", shop.namespace);
-    let now = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string();
-    let lease = json!({
-        "metadata": {"name": "msctl-canary-payment"},
-        "spec": {"holderIdentity": "ben@desk", "leaseDurationSeconds": 3600, "renewTime": now, "acquireTime": now},
-    });
-    api.post(&leases, &lease).ok();
-    refused(User::Releaser, &[], 3, "driven by ben@desk");
-    assert!(shop.route()["metadata"]["annotations"]["msctl.dev/canary"].is_null());
-}
-
-#[test]
-fn what_a_person_sets_in_the_middle_of_a_release_stays() {
-    let shop = Shop::open("hands");
-    let load = shop.load(100);
-    let mut running = shop.release_in_background();
-    until("its first step", || shop.share() == 10);
-    shop.weight(0);
-    let code = running.wait().expect("its end").code();
-    assert_eq!((code, shop.share()), (Some(3), 0));
-    assert!(shop.is_tidy());
-    load.stop(lab().wire());
-}
-
-#[test]
-fn a_release_that_is_asked_to_stop_puts_traffic_back() {
-    let shop = Shop::open("stop");
-    let before = shop.route()["spec"].clone();
-    let load = shop.load(100);
-    let mut running = shop.release_in_background();
-    until("its first step", || shop.share() == 10);
-    let process = i32::try_from(running.id())
-        .ok()
-        .and_then(Pid::from_raw)
-        .expect("a process");
-    kill_process(process, Signal::INT).expect("SIGINT");
-    assert_eq!(running.wait().expect("its end").code(), Some(130));
-    assert!(shop.is_tidy());
-    assert_eq!(shop.route()["spec"], before);
-    load.stop(lab().wire());
 }

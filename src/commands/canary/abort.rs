@@ -1,0 +1,117 @@
+//! `msctl canary abort`: all traffic to stable, now, whatever the release does and whoever drives it.
+
+use std::time::Duration;
+
+use super::drive::person;
+use super::force::in_force;
+use super::place::{Place, Placed};
+use crate::canary::machine::Ask;
+use crate::canary::mesh::{Asked, Lease};
+use crate::commands::Context;
+use crate::config::units::Weight;
+use crate::failure::{Exit, Failure};
+use crate::process::Clock;
+use crate::ui::{Page, Report, clean, duration};
+
+/// A driver that lives takes its mark off in this time.
+const TIDY: Duration = Duration::from_secs(8);
+
+/// The arguments of `msctl canary abort`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  msctl canary abort            this service's canary gets no more traffic
+
+It needs no driver, no counters, no ready pod and no lease, and works after a promotion too.
+Exit codes: 0 all traffic is stable's and every proxy shows it, 2 could not, 4 not proven to be in force")]
+pub struct Args {
+    #[command(flatten)]
+    place: Place,
+}
+
+/// Back.
+pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
+    let clock = Clock::start();
+    let placed = args.place.find(context)?;
+    let asked = Asked {
+        ask: Ask::Abort,
+        by: person(context),
+    };
+    let before = placed.target.set(&placed.cluster, Weight::NONE, Some(&asked))?;
+    let patched = clock.elapsed();
+    let proxies = in_force(&placed, Weight::NONE)?;
+    let took = clock.elapsed();
+    let release = tidy(&placed)?;
+    context.ui.report(&Aborted {
+        service: placed.target.service.clone(),
+        route: placed.target.name(),
+        before,
+        proxies,
+        release,
+        patched_ms: millis(patched),
+        took_ms: millis(took),
+    });
+    Ok(Exit::Done)
+}
+
+/// Takes away what the release left: its driver does where it lives, otherwise this does. The release.
+pub(super) fn tidy(placed: &Placed) -> Result<Option<String>, Failure> {
+    let (cluster, target) = (&placed.cluster, &placed.target);
+    let mark = || target.look(cluster).and_then(|(object, _)| target.marked(&object));
+    let Some(found) = mark()? else { return Ok(None) };
+    let holder = Lease::look(cluster, &target.namespace, &target.lease()).ok().flatten();
+    let clock = Clock::start();
+    while holder.as_ref().is_some_and(|holder| holder.alive) && clock.elapsed() < TIDY {
+        if mark()?.is_none() {
+            return Ok(Some(found.id));
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    target.unmark(cluster, &found.id, true)?;
+    Ok(Some(found.id))
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// `msctl.canary.abort/v1`: where traffic is after it was taken back.
+#[derive(serde::Serialize, schemars::JsonSchema)]
+pub(in crate::commands) struct Aborted {
+    /// The service.
+    service: String,
+    /// What splits its traffic.
+    route: String,
+    /// The canary's share before, per mille; none where the routes did not agree.
+    before: Option<Weight>,
+    /// How many proxies show that all is stable's.
+    proxies: usize,
+    /// The release that was ended, if one was under way.
+    release: Option<String>,
+    /// How long it took until the API server had the weight, in milliseconds.
+    patched_ms: u64,
+    /// How long it took until every proxy showed it, in milliseconds.
+    took_ms: u64,
+}
+
+impl Report for Aborted {
+    const SCHEMA: &'static str = "msctl.canary.abort/v1";
+
+    fn human(&self, page: &mut Page) {
+        let before = self
+            .before
+            .map_or("another share in each route".to_owned(), |w| w.to_string());
+        let had = if self.before == Some(Weight::NONE) {
+            "The canary had no traffic".to_owned()
+        } else {
+            format!("The canary had {before}")
+        };
+        page.line(format!(
+            "{had}; all traffic is stable's, read back from {} after {}.",
+            super::show::proxies(self.proxies),
+            duration(Duration::from_millis(self.took_ms))
+        ));
+        if let Some(release) = &self.release {
+            page.line(format!("  Release {} is over.", clean(release)));
+        }
+    }
+}

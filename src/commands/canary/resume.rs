@@ -1,0 +1,176 @@
+//! `msctl canary resume`: a release that waits goes on, or one whose driver is gone gets another.
+
+use std::time::Duration;
+
+use super::ask::{ask, under_way};
+use super::drive::{Drive, Watching, driver_name};
+use super::place::{Place, Placed};
+use super::screen::Screen;
+use super::show::{exit, proxies};
+use crate::canary::driver::TakeOver;
+use crate::canary::journal::{Header, Journal, SCHEMA};
+use crate::canary::machine::{Ask, Machine, Outcome};
+use crate::canary::mesh::{Holder, Lease, Mark, Occupied};
+use crate::canary::replay::{Replay, replay};
+use crate::commands::Context;
+use crate::failure::{Exit, Failure, Kind};
+use crate::process::{Clock, Interrupt};
+
+/// The arguments of `msctl canary resume`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  msctl canary resume --prometheus http://127.0.0.1:9090
+
+Where a driver lives, it is asked to go on after a pause. Where it is gone, this goes on in its place: with its journal and
+all its evidence where that is in this directory, with the plan at the route from the same step otherwise.
+Exit codes: those of `run`; 0 also where a driver is asked to go on")]
+pub struct Args {
+    #[command(flatten)]
+    place: Place,
+
+    #[command(flatten)]
+    watching: Watching,
+}
+
+/// What this directory knows of the release.
+enum Known {
+    /// Its writer lives.
+    Alive,
+    /// Its writer is gone.
+    Left(Journal, Box<Replay>),
+    /// Nothing: it was driven from elsewhere.
+    Nothing,
+}
+
+/// Goes on.
+pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
+    args.watching.check()?;
+    let placed = args.place.find(context)?;
+    let (mark, holder) = under_way(&placed)?;
+    let known = known(&mark, context)?;
+    let alive = holder.filter(|holder| holder.alive);
+    match (&known, &alive) {
+        (Known::Alive, None) => {
+            let message = format!("{} runs here and does not renew its lease", mark.driver);
+            Err(Failure::new(Kind::Conflict, message).note("Nothing was changed."))
+        }
+        (Known::Alive, Some(holder)) => ask(&placed, &mark, holder, Ask::Go, context),
+        _ => take_over(args, &placed, &mark, known, alive, context),
+    }
+}
+
+fn known(mark: &Mark, context: &Context) -> Result<Known, Failure> {
+    let (journal, bytes) = match Journal::reopen(context.directory(), &mark.id) {
+        Err(failure) if failure.kind() == Kind::Conflict => return Ok(Known::Alive),
+        Err(failure) => return Err(failure),
+        Ok(None) => return Ok(Known::Nothing),
+        Ok(Some(found)) => found,
+    };
+    let file = journal.path().display().to_string();
+    let replay = replay(&file, &bytes)?;
+    if let Some(wrong) = &replay.mismatch {
+        let message = format!("line {} of the journal `{file}` does not recompute", wrong.line);
+        return Err(Failure::new(Kind::Config, message)
+            .note("Nothing was changed.")
+            .hint(context.typed(&format!("canary explain {}    says how", mark.id)))
+            .hint("msctl canary abort    gives stable all the traffic"));
+    }
+    Ok(Known::Left(journal, Box::new(replay)))
+}
+
+fn take_over(
+    args: &Args,
+    placed: &Placed,
+    mark: &Mark,
+    known: Known,
+    alive: Option<Holder>,
+    context: &Context,
+) -> Result<Exit, Failure> {
+    let (cluster, target) = (&placed.cluster, &placed.target);
+    if let Known::Left(_, replay) = &known
+        && let Some(outcome) = replay.outcome.filter(|o| !matches!(o, Outcome::Held | Outcome::Stuck))
+    {
+        // Its driver was killed between the end and the tidying.
+        target.unmark(cluster, &mark.id, outcome != Outcome::Conflict)?;
+        context
+            .ui
+            .note(&format!("Release {} was over; what it left is taken away.", mark.id));
+        return Ok(exit(outcome));
+    }
+    let interrupt = Interrupt::watch()?;
+    let driver = driver_name(context, &mark.id);
+    // On another machine nobody knows yet whether it lives: its time has to pass, or it renews its lease.
+    if let Some(holder) = alive.as_ref().filter(|_| matches!(known, Known::Nothing)) {
+        context
+            .ui
+            .note(&format!("Waits for a sign of life of {} …", holder.name));
+    }
+    // Whose journal could be locked is dead, whatever its lease says.
+    let dead = match (&known, alive) {
+        (Known::Left(..), Some(holder)) if holder.name == mark.driver => holder.name,
+        _ => String::new(),
+    };
+    let name = target.lease();
+    let lease = match Lease::take_over(cluster, &target.namespace, &name, &driver, &dead, &interrupt) {
+        Ok(lease) => lease,
+        Err(Occupied::Alive(holder)) => return ask(placed, mark, &holder, Ask::Go, context),
+        Err(Occupied::Failed(failure)) => return Err(failure),
+    };
+    let (object, splits) = target.look(cluster)?;
+    let weight = target.asked(&object, &splits)?;
+    let all_proxies = placed.proxies(&object, &splits);
+    target.remark(cluster, &mark.id, |mark| {
+        driver.clone_into(&mut mark.driver);
+        mark.held = false;
+    })?;
+    let (header, machine, journal, entries) = match known {
+        Known::Left(journal, replay) => (replay.header, replay.machine, journal, replay.entries),
+        Known::Alive | Known::Nothing => {
+            let header = header(placed, mark, all_proxies.show(cluster, weight).unwrap_or(0));
+            let journal = Journal::create(context.directory(), &header)?;
+            (header, Machine::new(mark.plan.clone()), journal, Vec::new())
+        }
+    };
+    let last = entries.last().map_or(0, |entry| entry.input.at());
+    let screen = Screen::new(context, &header).caught_up(&entries);
+    let drive = Drive {
+        placed,
+        watching: &args.watching,
+        machine,
+        meter: args.watching.meter(placed, &all_proxies)?,
+        proxies: all_proxies,
+        herald: args.watching.herald(placed, &header, &driver)?,
+        lease,
+        journal,
+        takes_over: Some(TakeOver {
+            age: age(&mark.started).max(Duration::from_millis(last + 1)),
+            weight,
+            by: driver,
+        }),
+        header: &header,
+    };
+    drive.run(screen, &interrupt, context)
+}
+
+/// The first line of a journal that goes on where another one, elsewhere, ends.
+fn header(placed: &Placed, mark: &Mark, count: usize) -> Header {
+    let (route, server) = (placed.target.name(), placed.cluster.server());
+    Header {
+        schema: SCHEMA.into(),
+        id: mark.id.clone(),
+        msctl: env!("CARGO_PKG_VERSION").into(),
+        service: placed.target.service.clone(),
+        setting: format!(
+            "release by the {route} at {server}, seen by {}, taken over",
+            proxies(count)
+        ),
+        started: mark.started.clone(),
+        plan: mark.plan.clone(),
+    }
+}
+
+/// How long ago that was; no time where clocks disagree.
+fn age(started: &str) -> Duration {
+    let started = started.parse().unwrap_or_else(|_| Clock::now());
+    Duration::try_from(Clock::now().duration_since(started)).unwrap_or_default()
+}
