@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use super::drive::person;
+use super::drive::{by_hand, person};
 use super::force::in_force;
 use super::place::{Place, Placed};
 use crate::canary::machine::Ask;
 use crate::canary::mesh::{Asked, Lease};
 use crate::commands::Context;
 use crate::config::units::Weight;
-use crate::failure::{Exit, Failure};
+use crate::failure::{Exit, Failure, Kind};
 use crate::process::Clock;
 use crate::ui::{Page, Report, clean, duration};
 
@@ -36,7 +36,7 @@ pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
         ask: Ask::Abort,
         by: person(context),
     };
-    let before = placed.target.set(&placed.cluster, Weight::NONE, Some(&asked))?;
+    let before = set(&placed, &asked)?;
     let patched = clock.elapsed();
     let proxies = in_force(&placed, Weight::NONE)?;
     let took = clock.elapsed();
@@ -51,6 +51,23 @@ pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
         took_ms: millis(took),
     });
     Ok(Exit::Done)
+}
+
+/// Writes 0. Where nobody answers, or others are always quicker, traffic is not proven to be safe.
+fn set(placed: &Placed, asked: &Asked) -> Result<Option<Weight>, Failure> {
+    let set = placed.target.set(&placed.cluster, Weight::NONE, Some(asked));
+    set.map_err(|failure| match failure.kind() {
+        Kind::Unreachable | Kind::Conflict => {
+            let message = format!(
+                "the {} is not known to give stable all the traffic",
+                placed.target.name()
+            );
+            Failure::new(Kind::Stuck, message)
+                .caused_by(failure)
+                .hint(by_hand(&placed.target))
+        }
+        _ => failure,
+    })
 }
 
 /// Takes away what the release left: its driver does where it lives, otherwise this does. The release.
