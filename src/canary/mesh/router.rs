@@ -94,8 +94,10 @@ impl<'a> MeshRouter<'a> {
     /// The object asks for a weight that this release did not write.
     fn changed(&mut self, object: &Value, splits: &Splits, asked: Weight, ours: Weight) -> Result<Seen, Failure> {
         let name = self.target.name();
-        let who = author(object);
-        if self.reassert.is_some() && who == self.reassert {
+        let again = self.reassert.as_deref();
+        let who = author(object, again);
+        let aborted = matches!(self.untold, Some((Ask::Abort, _)));
+        if again.is_some() && who.as_deref() == again && !aborted {
             let put_back = splits.patch(object, ours);
             let put_back = put_back.map_err(|problem| Failure::new(Kind::Config, format!("the {name}: {problem}")))?;
             // Where somebody was quicker, it is read again and decided again.
@@ -110,9 +112,8 @@ impl<'a> MeshRouter<'a> {
         }
         if asked == Weight::NONE {
             // Somebody takes the canary out: that is the end of its release.
-            let by = who.unwrap_or_else(|| "somebody".into());
-            if !matches!(self.untold, Some((Ask::Abort, _))) {
-                self.untold = Some((Ask::Abort, by));
+            if !aborted {
+                self.untold = Some((Ask::Abort, who.unwrap_or_else(|| "somebody".into())));
             }
             self.written = Some(Written {
                 to: asked,
@@ -126,8 +127,9 @@ impl<'a> MeshRouter<'a> {
     }
 }
 
-/// The field manager that changed the routes last: their list has one owner, whatever in it was changed.
-fn author(object: &Value) -> Option<String> {
+/// The field manager that changed the routes last: their list has one owner, whatever in it was changed. `again` applies what it
+/// applied before: where somebody else did something in the same second, that is what counts.
+fn author(object: &Value, again: Option<&str>) -> Option<String> {
     let managers = object["metadata"]["managedFields"].as_array()?;
     let owns = |entry: &&Value| {
         ["http", "tls", "tcp", "rules"]
@@ -136,7 +138,12 @@ fn author(object: &Value) -> Option<String> {
     };
     // Who applies what stands there already owns it too; times have whole seconds.
     let others = managers.iter().filter(owns);
-    let last = others.max_by_key(|entry| (entry["time"].as_str(), entry["manager"] != FIELD_MANAGER))?;
+    let rank = |manager: &str| match manager {
+        FIELD_MANAGER => 0,
+        other if Some(other) == again => 1,
+        _ => 2,
+    };
+    let last = others.max_by_key(|entry| (entry["time"].as_str(), entry["manager"].as_str().map(rank)))?;
     last["manager"].as_str().map(str::to_owned)
 }
 
@@ -233,7 +240,12 @@ mod tests {
     fn the_last_owner_of_the_routes_is_their_author() {
         let entry =
             |who: &str, at: &str, field: &str| json!({"manager": who, "time": at, "fieldsV1": {"f:spec": {field: {}}}});
-        let of = |managers: Value| author(&json!({"metadata": {"managedFields": managers}}));
+        let of = |managers: Value| {
+            author(
+                &json!({"metadata": {"managedFields": managers}}),
+                Some("argocd-controller"),
+            )
+        };
         let (early, late) = ("2026-11-26T09:12:01Z", "2026-11-26T09:12:04Z");
         let both = json!([
             entry("argocd-controller", late, "f:http"),
@@ -246,6 +258,11 @@ mod tests {
             entry("argocd-controller", late, "f:http")
         ]);
         assert_eq!(of(at_once).as_deref(), Some("argocd-controller"));
+        let a_person_too = json!([
+            entry("kubectl-edit", late, "f:http"),
+            entry("argocd-controller", late, "f:http")
+        ]);
+        assert_eq!(of(a_person_too).as_deref(), Some("kubectl-edit"));
         assert_eq!(of(json!([])), None);
     }
 }

@@ -7,6 +7,7 @@ use crate::canary::machine::Ask;
 use crate::canary::mesh::{Asked, Holder, Lease, Mark};
 use crate::commands::Context;
 use crate::failure::{Exit, Failure, Kind};
+use crate::process::Clock;
 use crate::ui::{Page, Report, clean};
 
 /// The arguments of `msctl canary pause`.
@@ -56,6 +57,11 @@ pub fn promote(args: &PromoteArgs, context: &Context) -> Result<Exit, Failure> {
     } else {
         Ask::Promote { from }
     };
+    let now = Clock::now();
+    if let Some(freeze) = placed.service.canary.freeze.iter().find(|freeze| freeze.covers(now)) {
+        let note = format!("The freeze `{freeze}` is in force: only a driver that was told to ignore it goes on.");
+        context.ui.note(&note);
+    }
     ask(&placed, &mark, &holder, what, context)
 }
 

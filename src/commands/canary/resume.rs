@@ -88,7 +88,13 @@ fn take_over(
 ) -> Result<Exit, Failure> {
     let (cluster, target) = (&placed.cluster, &placed.target);
     if let Known::Left(_, replay) = &known
-        && let Some(outcome) = replay.outcome.filter(|o| !matches!(o, Outcome::Held | Outcome::Stuck))
+        && replay.outcome == Some(Outcome::Stuck)
+    {
+        let message = format!("release {} ended and could not put traffic back", mark.id);
+        return Err(Failure::new(Kind::Stuck, message).hint("msctl canary abort    gives stable all the traffic"));
+    }
+    if let Known::Left(_, replay) = &known
+        && let Some(outcome) = replay.outcome.filter(|outcome| *outcome != Outcome::Held)
     {
         // Its driver was killed between the end and the tidying.
         target.unmark(cluster, &mark.id, outcome != Outcome::Conflict)?;

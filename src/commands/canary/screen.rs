@@ -8,7 +8,7 @@ use super::show::{ReleaseReport, cells, head, strength, why, word};
 use crate::canary::driver::End;
 use crate::canary::journal::{Entry, Header};
 use crate::canary::judge::Judge;
-use crate::canary::machine::{Decision, Input, Outcome, Reason};
+use crate::canary::machine::{Decision, Input, OnStop, Outcome, Reason};
 use crate::canary::plan::Plan;
 use crate::canary::summary::Summary;
 use crate::commands::Context;
@@ -147,8 +147,12 @@ impl<'a> Screen<'a> {
         page.table(2, &rows);
         page.line(format!("  now: {}", decided(decision)));
         page.line(page.paint.faint(&format!(
-            "  harm rolls back at {0}, safe is enough at {0} · Ctrl-C puts traffic back",
-            strength(self.threshold)
+            "  harm rolls back at {0}, safe is enough at {0} · Ctrl-C {1}",
+            strength(self.threshold),
+            match self.plan.on_stop {
+                OnStop::Rollback => "puts traffic back",
+                OnStop::Hold => "leaves traffic where it is",
+            }
         )));
         self.live.show(page);
     }

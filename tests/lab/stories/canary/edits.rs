@@ -13,6 +13,8 @@ use serde_json::{Value, json};
 
 use crate::lab::{User, lab};
 
+use super::shop::Turn;
+
 /// How many edits: those of docs/benchmarks.md, or a few.
 fn edits() -> u32 {
     std::env::var_os("MSCTL_BENCH").map_or(100, |_| 1_000)
@@ -147,6 +149,7 @@ fn rest(object: &Value, host: &str) -> Value {
 
 #[test]
 fn edits_of_others_survive_and_nothing_but_weights_is_written() {
+    let _turn = Turn::together();
     let namespace = lab().namespace("edits");
     lab().mesh();
     let host = format!("payment.{namespace}.svc.cluster.local");

@@ -113,7 +113,7 @@ fn aborted(shop: &Shop) -> (f64, f64) {
 
 #[test]
 fn an_abort_waits_for_nothing() {
-    let shop = Shop::open("waits");
+    let shop = Shop::alone("waits");
     let load = shop.load(100);
     let times = |what: &str, mut prepare: Box<dyn FnMut() -> Option<Driver> + '_>| {
         let mut all = Vec::new();
@@ -266,7 +266,7 @@ fn webhook(policy: &str, seconds: u32) {
 
 #[test]
 fn while_istiod_stands_still_no_weight_is_called_in_force() {
-    let shop = Shop::open("still");
+    let shop = Shop::alone("still");
     let mut times = Vec::new();
     for _ in 0..runs(10, 1) {
         let still = lab().mesh().istiod.pause();
@@ -288,4 +288,60 @@ fn while_istiod_stands_still_no_weight_is_called_in_force() {
     }
     let measured = format!("0 of {}; in force {} after it goes on", times.len(), seconds(&times));
     row("istiod stands still: a weight is called in force", "never", &measured);
+}
+
+/// Seconds of processor time that a process took so far.
+fn busy(process: u32) -> f64 {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).expect("it runs");
+    let after = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+    let ticks: f64 = after
+        .split_whitespace()
+        .skip(11)
+        .take(2)
+        .map(|n| n.parse::<f64>().expect("ticks"))
+        .sum();
+    ticks / 100.0
+}
+
+#[test]
+fn a_driver_takes_little() {
+    let shop = Shop::open("little");
+    let load = shop.load(50);
+    let flags = [
+        "--prometheus",
+        prometheus().address(),
+        "--metrics",
+        "envoy",
+        "--interval",
+        "5s",
+    ];
+    let driver = shop.begin(&[&flags[..], &["--steps", "10,50", "--hold", "5m"]].concat());
+    let asked = || {
+        let audit = lab().control_plane().audit();
+        audit
+            .iter()
+            .filter(|event| {
+                event["user"]["username"] == "releaser" && event["objectRef"]["namespace"] == shop.namespace.as_str()
+            })
+            .count()
+    };
+    let length = Duration::from_secs(if runs(1, 0) == 1 { 60 } else { 5 });
+    let (began, before, requests) = (Instant::now(), busy(driver.process()), asked());
+    until("its time", || began.elapsed() >= length.min(Duration::from_secs(50)));
+    let elapsed = began.elapsed().as_secs_f64();
+    let share = (busy(driver.process()) - before) / elapsed * 100.0;
+    #[expect(clippy::cast_precision_loss, reason = "a few requests")]
+    let requests = (asked() - requests) as f64 / elapsed;
+    let memory = crate::lab::part::memory(u64::from(driver.process())).expect("it runs") / 1_000_000;
+    let measured = format!(
+        "{share:.2} % of a core and {memory} MB each (debug build), {requests:.1} requests a second to the API server"
+    );
+    row(
+        "a driver that watches a step, 5 s scrapes",
+        "20 of them: 2 % of a core, 40 MB",
+        &measured,
+    );
+    assert_eq!(shop.canary(User::Releaser, "abort", &[]).code, 0);
+    assert_eq!(driver.end(), Some(1));
+    load.stop(lab().wire());
 }

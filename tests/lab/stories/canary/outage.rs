@@ -7,7 +7,7 @@ use super::shop::{FAST, Shop, prometheus};
 
 #[test]
 fn while_prometheus_is_silent_nothing_moves_and_afterwards_it_goes_on() {
-    let shop = Shop::open("outage");
+    let shop = Shop::alone("outage");
     let load = shop.load(200);
     let driver = shop.begin(&FAST);
     let silence = prometheus().part.pause();

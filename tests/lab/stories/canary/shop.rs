@@ -1,7 +1,7 @@
 //! Two versions of a backend behind a real Envoy, with istiod and Prometheus, and msctl that releases one of them.
 
 use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
+use std::sync::{OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
 use reqwest::header::HeaderName;
@@ -98,6 +98,10 @@ impl Driver {
         kill_process(process.expect("a process"), signal).expect("a signal");
     }
 
+    pub(super) fn process(&self) -> u32 {
+        self.0.id()
+    }
+
     /// It dies where it stands.
     pub(super) fn kill(mut self) {
         self.signal(Signal::KILL);
@@ -122,10 +126,39 @@ pub(super) struct Shop {
     pub(super) namespace: String,
     pub(super) sandbox: Sandbox,
     pub(super) proxy: Proxy,
+    _turn: Turn,
+}
+
+/// Stories go on beside each other, but for those that break what all of them lean on.
+pub(super) enum Turn {
+    Together(#[expect(dead_code, reason = "it is held")] RwLockReadGuard<'static, ()>),
+    Alone(#[expect(dead_code, reason = "it is held")] RwLockWriteGuard<'static, ()>),
+}
+
+static TURNS: RwLock<()> = RwLock::new(());
+
+impl Turn {
+    pub(super) fn together() -> Self {
+        Self::Together(TURNS.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn alone() -> Self {
+        Self::Alone(TURNS.write().unwrap_or_else(PoisonError::into_inner))
+    }
 }
 
 impl Shop {
+    /// Beside others.
     pub(super) fn open(name: &str) -> Self {
+        Self::at(Turn::together(), name)
+    }
+
+    /// With Prometheus and istiod to itself, so that it may stop them.
+    pub(super) fn alone(name: &str) -> Self {
+        Self::at(Turn::alone(), name)
+    }
+
+    fn at(turn: Turn, name: &str) -> Self {
         let namespace = lab().namespace(name);
         let sandbox = service(&namespace);
         let backend = Program {
@@ -154,6 +187,7 @@ impl Shop {
             namespace,
             sandbox,
             proxy,
+            _turn: turn,
         };
         proxy_has_routes(&shop.proxy);
         shop
@@ -276,7 +310,9 @@ impl Shop {
 
     /// A release in the background, with these flags; its share is that of its first step when this returns.
     pub(super) fn begin(&self, flags: &[&str]) -> Driver {
-        let mut command = self.command(User::Releaser, "run", &[&counters()[..], flags].concat());
+        // Whose counters there are may be said by the flags.
+        let own: &[&str] = if flags.contains(&"--metrics") { &[] } else { &counters() };
+        let mut command = self.command(User::Releaser, "run", &[own, flags].concat());
         let driver = Driver::start(&mut command);
         until("its first step", || self.share() == 10);
         driver
