@@ -52,6 +52,9 @@ _msctl() {
             msctl__subcmd__canary,abort)
                 cmd="msctl__subcmd__canary__subcmd__abort"
                 ;;
+            msctl__subcmd__canary,backtest)
+                cmd="msctl__subcmd__canary__subcmd__backtest"
+                ;;
             msctl__subcmd__canary,explain)
                 cmd="msctl__subcmd__canary__subcmd__explain"
                 ;;
@@ -99,6 +102,9 @@ _msctl() {
                 ;;
             msctl__subcmd__canary__subcmd__help,abort)
                 cmd="msctl__subcmd__canary__subcmd__help__subcmd__abort"
+                ;;
+            msctl__subcmd__canary__subcmd__help,backtest)
+                cmd="msctl__subcmd__canary__subcmd__help__subcmd__backtest"
                 ;;
             msctl__subcmd__canary__subcmd__help,explain)
                 cmd="msctl__subcmd__canary__subcmd__help__subcmd__explain"
@@ -181,6 +187,9 @@ _msctl() {
             msctl__subcmd__help__subcmd__canary,abort)
                 cmd="msctl__subcmd__help__subcmd__canary__subcmd__abort"
                 ;;
+            msctl__subcmd__help__subcmd__canary,backtest)
+                cmd="msctl__subcmd__help__subcmd__canary__subcmd__backtest"
+                ;;
             msctl__subcmd__help__subcmd__canary,explain)
                 cmd="msctl__subcmd__help__subcmd__canary__subcmd__explain"
                 ;;
@@ -256,7 +265,7 @@ _msctl() {
             return 0
             ;;
         msctl__subcmd__canary)
-            opts="-C -h --output --directory --help rehearse run start status watch abort pause resume promote set guard explain history report export help"
+            opts="-C -h --output --directory --help rehearse backtest run start status watch abort pause resume promote set guard explain history report export help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -317,6 +326,72 @@ _msctl() {
                     return 0
                     ;;
                 --mesh)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "human json ci" -- "${cur}"))
+                    return 0
+                    ;;
+                --directory)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -C)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        msctl__subcmd__canary__subcmd__backtest)
+            opts="-n -C -h --prometheus --metrics --interval --steps --hold --last --every --namespace --seed --output --directory --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --prometheus)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --metrics)
+                    COMPREPLY=($(compgen -W "istio envoy" -- "${cur}"))
+                    return 0
+                    ;;
+                --interval)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --steps)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --hold)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --last)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --every)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --namespace)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -n)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --seed)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -462,7 +537,7 @@ _msctl() {
             return 0
             ;;
         msctl__subcmd__canary__subcmd__help)
-            opts="rehearse run start status watch abort pause resume promote set guard explain history report export help"
+            opts="rehearse backtest run start status watch abort pause resume promote set guard explain history report export help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -476,6 +551,20 @@ _msctl() {
             return 0
             ;;
         msctl__subcmd__canary__subcmd__help__subcmd__abort)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        msctl__subcmd__canary__subcmd__help__subcmd__backtest)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -1532,7 +1621,7 @@ _msctl() {
             return 0
             ;;
         msctl__subcmd__help__subcmd__canary)
-            opts="rehearse run start status watch abort pause resume promote set guard explain history report export"
+            opts="rehearse backtest run start status watch abort pause resume promote set guard explain history report export"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1546,6 +1635,20 @@ _msctl() {
             return 0
             ;;
         msctl__subcmd__help__subcmd__canary__subcmd__abort)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        msctl__subcmd__help__subcmd__canary__subcmd__backtest)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )

@@ -1,7 +1,9 @@
-//! Plan, machine, judge, driver, journal, and pages of it; the rehearsal without a cluster; routers, meters and proxies of a mesh.
+//! Plan, machine, judge, driver, journal, and pages of it; the rehearsal without a cluster; the backtest over the past; routers,
+//! meters and proxies of a mesh.
 //!
 //! Traffic is moved by a [`Router`] and seen by a [`Meter`]; what they say is judged by pure code.
 
+pub mod backtest;
 mod count;
 pub mod driver;
 pub mod history;

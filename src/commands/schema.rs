@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::canary::abort::Aborted;
 use super::canary::ask::Left;
+use super::canary::backtest::report::BacktestReport;
 use super::canary::export::Exported;
 use super::canary::guard::Guarded;
 use super::canary::history::History;
@@ -46,7 +47,7 @@ pub struct Args {
 struct Document(&'static str, &'static str, fn() -> Schema);
 
 /// Every document.
-const DOCUMENTS: [Document; 22] = [
+const DOCUMENTS: [Document; 23] = [
     Document("msctl.service/v1", "msctl.yaml", read::<Service>),
     Document(
         "msctl.canary.abort/v1",
@@ -57,6 +58,11 @@ const DOCUMENTS: [Document; 22] = [
         "msctl.canary.asked/v1",
         "the answer of `canary pause` and `promote`",
         written::<Left>,
+    ),
+    Document(
+        "msctl.canary.backtest/v1",
+        "the answer of `canary backtest`",
+        written::<BacktestReport>,
     ),
     Document(
         "msctl.canary.event/v1",

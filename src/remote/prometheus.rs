@@ -55,7 +55,16 @@ impl Prometheus {
 
     /// Raw samples: the results of these range selectors, asked for at once. All of them, or none.
     pub fn samples(&self, selectors: &[String]) -> Result<Vec<Vec<Stream>>, Failure> {
-        let requests: Vec<(Url, Limits)> = selectors.iter().map(|s| (self.url(s), self.limits)).collect();
+        self.ask(selectors.iter().map(|selector| self.url(selector)))
+    }
+
+    /// The same of another time than now: each selector with the milliseconds since 1970 at which its window ends.
+    pub fn samples_at(&self, selectors: &[(String, i64)]) -> Result<Vec<Vec<Stream>>, Failure> {
+        self.ask(selectors.iter().map(|(selector, at)| self.url_at(selector, *at)))
+    }
+
+    fn ask(&self, urls: impl Iterator<Item = Url>) -> Result<Vec<Vec<Stream>>, Failure> {
+        let requests: Vec<(Url, Limits)> = urls.map(|url| (url, self.limits)).collect();
         let answers = self.http.get_all(&requests);
         answers.into_iter().map(|answer| self.read(answer)).collect()
     }
@@ -66,6 +75,13 @@ impl Prometheus {
             path.pop_if_empty().extend(["api", "v1", "query"]);
         }
         url.query_pairs_mut().append_pair("query", query);
+        url
+    }
+
+    fn url_at(&self, query: &str, at: i64) -> Url {
+        let mut url = self.url(query);
+        let time = format!("{}.{:03}", at.div_euclid(1_000), at.rem_euclid(1_000));
+        url.query_pairs_mut().append_pair("time", &time);
         url
     }
 
@@ -167,6 +183,11 @@ mod tests {
         ] {
             assert_eq!(server(base).url("up[1m]").as_str(), url);
         }
+        let past = server("http://a:9090").url_at("up[1m]", 1_435_781_430_081);
+        assert_eq!(
+            past.as_str(),
+            "http://a:9090/api/v1/query?query=up%5B1m%5D&time=1435781430.081"
+        );
         assert!(Prometheus::new(Url::parse("mailto:a").expect("a URL"), Duration::ZERO).is_err());
     }
 

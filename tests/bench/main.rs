@@ -6,6 +6,7 @@
 )]
 #![expect(clippy::expect_used, reason = "a benchmark that cannot run has nothing to say")]
 
+mod backtest;
 mod canary;
 mod program;
 
@@ -36,7 +37,11 @@ fn main() {
     let mut page = String::from(
         "# Benchmarks\n\nMade by `cargo bench > docs/benchmarks.md` on two shared cores (release profile; medians; seeds fixed). Absolute times drift between machines: compare ratios.\n",
     );
-    for (title, rows) in [("The program", program::rows()), ("The canary's judge", canary::rows())] {
+    for (title, rows) in [
+        ("The program", program::rows()),
+        ("The canary's judge", canary::rows()),
+        ("The canary's backtest", backtest::rows()),
+    ] {
         writeln!(page, "\n## {title}\n\n| what | goal | measured |\n|---|---|---|").expect("a string grows");
         for row in rows {
             writeln!(page, "| {} | {} | {} |", row.what, row.goal, row.figure).expect("a string grows");

@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use crate::Row;
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_msctl");
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_msctl");
 
 /// Median, 5th and 95th percentile of the wall time of `runs` runs, in milliseconds.
-fn wall(runs: usize, mut command: impl FnMut() -> Command) -> (f64, f64, f64) {
+pub(crate) fn wall(runs: usize, mut command: impl FnMut() -> Command) -> (f64, f64, f64) {
     let mut times: Vec<Duration> = (0..runs)
         .map(|_| {
             let mut command = command();

@@ -1,6 +1,7 @@
 //! A test per command: it reads like a transcript.
 
 mod canary;
+mod canary_backtest;
 mod canary_journals;
 mod canary_run;
 mod gate;

@@ -12,6 +12,7 @@ fn the_documents_are_listed_and_a_wrong_name_says_the_nearest() {
     service          msctl.service/v1          msctl.yaml
     canary.abort     msctl.canary.abort/v1     the answer of `canary abort`
     canary.asked     msctl.canary.asked/v1     the answer of `canary pause` and `promote`
+    canary.backtest  msctl.canary.backtest/v1  the answer of `canary backtest`
     canary.event     msctl.canary.event/v1     what `canary rehearse`, `run` and `resume` see and decide, line by line
     canary.export    msctl.canary.export/v1    the answer of `canary export`
     canary.guard     msctl.canary.guard/v1     the answer of `canary guard`
@@ -36,7 +37,7 @@ fn the_documents_are_listed_and_a_wrong_name_says_the_nearest() {
     insta::assert_snapshot!(sandbox.msctl(["schema", "servcie"]).transcript(), @r"
     $ msctl schema servcie
     ! error: there is no document `servcie`
-    !   hint: did you mean `service`? There are: service, canary.abort, canary.asked, canary.event, canary.export, canary.guard, canary.history, canary.page, canary.plan, canary.report, canary.set, canary.started, canary.status, failure, gate.report, generate.file, generate.report, health.report, logs.line, logs.summary, new.report, tour.report
+    !   hint: did you mean `service`? There are: service, canary.abort, canary.asked, canary.backtest, canary.event, canary.export, canary.guard, canary.history, canary.page, canary.plan, canary.report, canary.set, canary.started, canary.status, failure, gate.report, generate.file, generate.report, health.report, logs.line, logs.summary, new.report, tour.report
     (exit 2)
     ");
 }

@@ -12,11 +12,14 @@ mod node;
 pub(crate) mod part;
 mod pki;
 mod prometheus;
+mod remote_write;
 mod servers;
 #[cfg(test)]
 mod stories;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_backtest;
 #[cfg(test)]
 mod tests_meter;
 #[cfg(test)]

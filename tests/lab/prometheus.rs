@@ -13,6 +13,7 @@ use serde_json::{Map, Value, json};
 
 use super::ground::Ground;
 use super::part::Part;
+use super::remote_write::{self, Written};
 use super::wire::Wire;
 use crate::support::tool;
 
@@ -63,6 +64,7 @@ impl Prometheus {
             command.arg(format!("--web.listen-address={ADDRESS}"));
             // The scraper's own throttle, which is five seconds too.
             command.args(["--scrape.discovery-reload-interval=100ms", "--log.level=warn"]);
+            command.arg("--web.enable-remote-write-receiver");
             command
         };
         let (wire, of_part) = (wire.clone(), wire.clone());
@@ -119,6 +121,19 @@ impl Prometheus {
             assert!(began.elapsed() < LONGEST, "{missing} is not scraped: {known}");
             std::thread::sleep(Duration::from_millis(50));
         }
+    }
+
+    /// Adds samples of a past, in the order of time: of each call's the oldest may be half an hour older than the newest before it.
+    ///
+    /// # Panics
+    /// Where it does not take them.
+    pub(crate) fn write(&self, past: &[Written]) {
+        let url = format!("{}/api/v1/write", self.address);
+        let answer = self
+            .wire
+            .post(&url, &remote_write::HEADERS, remote_write::request(past));
+        let (status, body) = answer.expect("an answer");
+        assert_eq!(status, 204, "{body}");
     }
 
     /// The result of an instant query, now: for most, a list of `{"metric": {..}, "value": [TIME, "VALUE"]}`.

@@ -65,6 +65,19 @@ impl Wire {
         })
     }
 
+    /// The status and the body of a POST of these bytes.
+    pub(crate) fn post(&self, url: &str, headers: &[(&str, &str)], body: Vec<u8>) -> Result<(u16, String), String> {
+        let request = self.client.post(url).body(body);
+        let request = headers
+            .iter()
+            .fold(request, |request, (name, value)| request.header(*name, *value));
+        self.run(async move {
+            let answer = request.send().await.map_err(|e| said(&e))?;
+            let status = answer.status().as_u16();
+            Ok((status, answer.text().await.map_err(|e| said(&e))?))
+        })
+    }
+
     /// Whether a GET is answered with 200; if not, why.
     pub(crate) fn is_ready(&self, url: &str) -> Result<(), String> {
         match self.get(url)? {

@@ -11,4 +11,4 @@ pub mod prometheus;
 pub mod series;
 
 /// So many intervals without a scrape are an outage.
-const STALE: u32 = 3;
+pub(super) const STALE: u32 = 3;

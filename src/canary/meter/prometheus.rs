@@ -80,14 +80,8 @@ impl PrometheusMeter {
 
     fn series(&self, answers: Vec<Vec<Stream>>) -> Vec<Series> {
         let arms = [Arm::Stable, Arm::Canary].into_iter().zip(answers);
-        let all = arms.flat_map(|(arm, streams)| streams.into_iter().map(move |stream| (arm, stream)));
-        all.filter_map(|(arm, stream)| {
-            let of = |label: &str| stream.labels.get(label).map_or("", String::as_str);
-            let source = format!("{} {}", of("job"), of("instance"));
-            let samples = stream.values.iter().filter_map(sample).collect();
-            self.question.form.series(arm, source, &stream.labels, samples)
-        })
-        .collect()
+        arms.flat_map(|(arm, streams)| series(self.question.form, arm, streams))
+            .collect()
     }
 
     /// No scrape for long is an outage, however Prometheus answers.
@@ -125,6 +119,17 @@ impl Meter for PrometheusMeter {
         self.check_fresh(now, newest)?;
         Ok(self.ledger.reading())
     }
+}
+
+/// What Prometheus has of an arm, by what it counts.
+pub(in crate::canary) fn series(form: Form, arm: Arm, streams: Vec<Stream>) -> Vec<Series> {
+    let one = |stream: Stream| {
+        let of = |label: &str| stream.labels.get(label).map_or("", String::as_str);
+        let source = format!("{} {}", of("job"), of("instance"));
+        let samples = stream.values.iter().filter_map(sample).collect();
+        form.series(arm, source, &stream.labels, samples)
+    };
+    streams.into_iter().filter_map(one).collect()
 }
 
 /// In milliseconds; what is no number is no sample.

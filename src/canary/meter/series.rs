@@ -84,7 +84,7 @@ pub struct Series {
 
 impl Series {
     /// Samples that a counter can have.
-    fn sound(&self) -> impl Iterator<Item = Sample> {
+    pub(in crate::canary) fn sound(&self) -> impl Iterator<Item = Sample> {
         self.samples.iter().copied().filter(|(_, v)| v.is_finite() && *v >= 0.0)
     }
 

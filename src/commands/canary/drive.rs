@@ -151,7 +151,8 @@ impl Watching {
     }
 }
 
-fn url(flag: &str, text: &str) -> Result<Url, Failure> {
+/// What this flag says, as an address.
+pub(super) fn url(flag: &str, text: &str) -> Result<Url, Failure> {
     Url::parse(text)
         .map_err(|e| Failure::new(Kind::Usage, format!("`{flag} {}` is no URL", text.escape_debug())).caused_by(e))
 }

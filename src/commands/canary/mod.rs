@@ -2,6 +2,7 @@
 
 pub mod abort;
 pub mod ask;
+pub mod backtest;
 mod drive;
 pub mod explain;
 pub mod export;
@@ -29,6 +30,8 @@ use crate::failure::{Exit, Failure};
 pub enum Verb {
     /// Try a release without a cluster
     Rehearse(rehearse::Args),
+    /// Say how the plan would have done over the past that Prometheus has
+    Backtest(backtest::Args),
     /// Release the canary in a cluster, step by step
     Run(run::Args),
     /// The same in the background
@@ -63,6 +66,7 @@ pub enum Verb {
 pub fn run(verb: &Verb, context: &Context) -> Result<Exit, Failure> {
     match verb {
         Verb::Rehearse(args) => rehearse::run(args, context),
+        Verb::Backtest(args) => backtest::run(args, context),
         Verb::Run(args) => run::run(args, context),
         Verb::Start(args) => start::run(args, context),
         Verb::Status(args) => status::run(args, context),

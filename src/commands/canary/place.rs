@@ -48,7 +48,7 @@ pub(super) struct Place {
 
 /// What splits the traffic, as it is typed.
 #[derive(Clone, Debug)]
-struct Route {
+pub(super) struct Route {
     kind: RouteKind,
     /// None: as the service is called.
     name: Option<String>,
@@ -95,36 +95,48 @@ impl Place {
             context: self.context.clone(),
         };
         let cluster = Cluster::open(&access)?;
-        let namespace = self.namespace.clone().unwrap_or_else(|| service.namespace());
-        let name = service.name.to_string();
-        let Route { kind, name: route } = self.route.clone().unwrap_or(Route {
-            kind: RouteKind::VirtualService,
-            name: None,
-        });
-        // A `VirtualService` has subsets of one Service, the Gateway API a Service of its own for each arm.
-        let arm = |own: Option<&String>, track: &str| {
-            let own = own.cloned();
-            let own = own.or_else(|| (kind != RouteKind::VirtualService).then(|| format!("{name}-{track}")));
-            Destination {
-                host: format!("{}.{namespace}.svc.cluster.local", own.as_ref().unwrap_or(&name)),
-                subset: own.is_none().then(|| track.to_owned()),
-            }
-        };
-        let target = Target {
-            route: route.unwrap_or_else(|| name.clone()),
-            pods: format!("app={name},track=canary"),
-            kind,
-            stable: arm(self.stable.as_ref(), "stable"),
-            canary: arm(self.canary.as_ref(), "canary"),
-            service: name,
-            namespace,
-        };
+        let arms = [self.stable.as_ref(), self.canary.as_ref()];
+        let target = target(&service, self.namespace.as_ref(), self.route.as_ref(), arms);
         Ok(Placed {
             service,
             cluster,
             target,
             mesh: self.mesh.clone(),
         })
+    }
+}
+
+/// What a release of this service moves: in this namespace, by this route, to these Services of the arms; where it is not said, as
+/// `msctl generate` makes it. No cluster is asked.
+pub(super) fn target(
+    service: &Service,
+    namespace: Option<&String>,
+    route: Option<&Route>,
+    [stable, canary]: [Option<&String>; 2],
+) -> Target {
+    let namespace = namespace.cloned().unwrap_or_else(|| service.namespace());
+    let name = service.name.to_string();
+    let Route { kind, name: route } = route.cloned().unwrap_or(Route {
+        kind: RouteKind::VirtualService,
+        name: None,
+    });
+    // A `VirtualService` has subsets of one Service, the Gateway API a Service of its own for each arm.
+    let arm = |own: Option<&String>, track: &str| {
+        let own = own.cloned();
+        let own = own.or_else(|| (kind != RouteKind::VirtualService).then(|| format!("{name}-{track}")));
+        Destination {
+            host: format!("{}.{namespace}.svc.cluster.local", own.as_ref().unwrap_or(&name)),
+            subset: own.is_none().then(|| track.to_owned()),
+        }
+    };
+    Target {
+        route: route.unwrap_or_else(|| name.clone()),
+        pods: format!("app={name},track=canary"),
+        kind,
+        stable: arm(stable, "stable"),
+        canary: arm(canary, "canary"),
+        service: name,
+        namespace,
     }
 }
 
