@@ -35,7 +35,7 @@ impl Row {
 
 fn main() {
     let mut page = String::from(
-        "# Benchmarks\n\nMade by `cargo bench > docs/benchmarks.md` on two shared cores (release profile; medians; seeds fixed). Absolute times drift between machines: compare ratios.\n",
+        "# Benchmarks\n\nMade by `cargo bench > docs/benchmarks.md` on two shared cores (release profile; medians; seeds fixed). Absolute times drift between machines: compare ratios. Releases on a mesh are measured in [benchmarks-mesh.md](benchmarks-mesh.md).\n",
     );
     for (title, rows) in [
         ("The program", program::rows()),

@@ -104,6 +104,14 @@ impl<'a> Lease<'a> {
         }
     }
 
+    /// Takes it away from this holder, who gave no sign of life since it was looked at.
+    pub fn clear(cluster: &Cluster, namespace: &str, name: &str, holder: &Holder) {
+        if Self::look(cluster, namespace, name).is_ok_and(|now| now.as_ref() == Some(holder)) {
+            // Where that fails it lapses.
+            _ = cluster.delete(&format!("{}/{name}", collection(namespace)));
+        }
+    }
+
     /// `may` is asked when somebody else has it who seems to live: whether it is taken all the same, now or when it is asked again.
     fn seize(
         cluster: &'a Cluster,

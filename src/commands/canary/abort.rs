@@ -40,7 +40,7 @@ pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     let patched = clock.elapsed();
     let proxies = in_force(&placed, Weight::NONE)?;
     let took = clock.elapsed();
-    let release = tidy(&placed)?;
+    let release = tidy(&placed, context)?;
     context.ui.report(&Aborted {
         service: placed.target.service.clone(),
         route: placed.target.name(),
@@ -71,19 +71,26 @@ fn set(placed: &Placed, asked: &Asked) -> Result<Option<Weight>, Failure> {
 }
 
 /// Takes away what the release left: its driver does where it lives, otherwise this does. The release.
-pub(super) fn tidy(placed: &Placed) -> Result<Option<String>, Failure> {
+pub(super) fn tidy(placed: &Placed, context: &Context) -> Result<Option<String>, Failure> {
     let (cluster, target) = (&placed.cluster, &placed.target);
     let mark = || target.look(cluster).and_then(|(object, _)| target.marked(&object));
     let Some(found) = mark()? else { return Ok(None) };
     let holder = Lease::look(cluster, &target.namespace, &target.lease()).ok().flatten();
     let clock = Clock::start();
+    let waits = context
+        .ui
+        .progress(&format!("All traffic is stable's; waits for {} to end", found.driver));
     while holder.as_ref().is_some_and(|holder| holder.alive) && clock.elapsed() < TIDY {
         if mark()?.is_none() {
             return Ok(Some(found.id));
         }
         std::thread::sleep(Duration::from_millis(100));
     }
+    drop(waits);
     target.unmark(cluster, &found.id, true)?;
+    if let Some(holder) = holder.filter(|holder| holder.name == found.driver) {
+        Lease::clear(cluster, &target.namespace, &target.lease(), &holder);
+    }
     Ok(Some(found.id))
 }
 

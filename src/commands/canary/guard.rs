@@ -140,7 +140,7 @@ fn act(placed: &Placed, mark: &Mark, context: &Context) -> Result<(), Failure> {
                 .caused_by(failure)
                 .hint(by_hand(&placed.target))
         })?;
-    tidy(placed)?;
+    tidy(placed, context)?;
     context.ui.report(&Guarded::new(placed, Some(mark.id.clone()), true));
     Ok(())
 }

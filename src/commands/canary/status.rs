@@ -155,6 +155,15 @@ impl Standing {
         }
     }
 
+    /// Without what to type next.
+    pub(super) fn body(&self, page: &mut Page) {
+        self.traffic(page);
+        match &self.release {
+            Some(release) => release.show(page),
+            None => page.line("  no release is under way"),
+        }
+    }
+
     fn traffic(&self, page: &mut Page) {
         let share = match (self.weight, &self.problem) {
             (Some(Weight::NONE), _) => "all traffic is stable's".to_owned(),
@@ -243,12 +252,8 @@ impl Report for Standing {
     const SCHEMA: &'static str = "msctl.canary.status/v1";
 
     fn human(&self, page: &mut Page) {
-        self.traffic(page);
-        let Some(release) = &self.release else {
-            page.line("  no release is under way");
-            return;
-        };
-        release.show(page);
+        self.body(page);
+        let Some(release) = &self.release else { return };
         let gone = release.held || release.alive == Some(false);
         page.line(if gone {
             "next:  msctl canary resume    goes on where it ended"

@@ -10,7 +10,7 @@ use crate::canary::mesh::Asked;
 use crate::commands::Context;
 use crate::config::units::Weight;
 use crate::failure::{Exit, Failure, Kind};
-use crate::ui::{Keys, Output, Report};
+use crate::ui::{Keys, Output};
 
 /// How long it is between two looks.
 const LOOK: Duration = Duration::from_secs(1);
@@ -105,7 +105,7 @@ impl Screen<'_> {
             return;
         }
         let mut page = ui.page();
-        seen.human(&mut page);
+        seen.body(&mut page);
         if !self.note.is_empty() {
             page.line(format!("  {}", self.note));
         }

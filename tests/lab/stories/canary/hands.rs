@@ -1,5 +1,8 @@
 //! What people, and their tools, do to a release that is under way.
 
+use std::io::Write;
+use std::process::Stdio;
+
 use serde_json::Value;
 
 use crate::lab::{User, lab};
@@ -161,5 +164,47 @@ fn a_webhook_is_told_and_one_that_hangs_holds_up_nothing() {
         .find(|line| line.starts_with("PROMOTED"))
         .expect("its end");
     println!("{took}");
+    load.stop(lab().wire());
+}
+
+#[test]
+fn a_person_watches_on_a_terminal_and_aborts_with_two_keys() {
+    let shop = Shop::open("keys");
+    let load = shop.load(100);
+    let driver = shop.begin(&["--steps", "10,50", "--hold", "60s"]);
+    let screen = shop.sandbox.path("screen");
+    let watch = shop.command(User::Releaser, "watch", &[]);
+    // On a terminal, as a person has it, who takes it as it comes.
+    let words: Vec<_> = watch
+        .get_args()
+        .filter(|word| !["--output", "ci"].contains(&&*word.to_string_lossy()))
+        .collect();
+    let line = std::iter::once(watch.get_program()).chain(words);
+    let line = shell_words::join(line.map(|word| word.to_string_lossy()));
+    let mut terminal = std::process::Command::new("script");
+    terminal
+        .args(["--quiet", "--return", "--flush", "--command", &line])
+        .arg(&screen);
+    terminal
+        .env_remove("CI")
+        .env("TERM", "xterm")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null());
+    let mut terminal = terminal.spawn().expect("script");
+    let mut keys = terminal.stdin.take().expect("a keyboard");
+    let shows = |what: &str| {
+        until(what, || {
+            std::fs::read_to_string(&screen).is_ok_and(|seen| seen.contains(what))
+        });
+    };
+    shows("a abort");
+    shows("watches");
+    keys.write_all(b"a").expect("a key");
+    shows("Give stable all the traffic? y/n");
+    assert_eq!(shop.share(), 10, "one key moves nothing");
+    keys.write_all(b"y").expect("a key");
+    assert_eq!((driver.end(), shop.share()), (Some(1), 0));
+    assert_eq!(terminal.wait().expect("its end").code(), Some(1));
+    println!("{}", std::fs::read_to_string(&screen).expect("the screen"));
     load.stop(lab().wire());
 }

@@ -52,6 +52,10 @@ fn a_guard_puts_traffic_back_when_the_driver_is_gone_and_not_before() {
     assert!(run.stdout.contains("ended by itself"), "{}", run.transcript());
     assert_eq!(shop.canary(User::Releaser, "set", &["0"]).code, 0);
 
+    // One that is killed and aborted is not in the way of the next.
+    shop.begin(&FAST).kill();
+    let aborted = shop.canary(User::Releaser, "abort", &[]);
+    assert_eq!((aborted.code, shop.share()), (0, 0), "{}", aborted.transcript());
     shop.begin(&FAST).kill();
     let run = guard();
     println!("{}", run.transcript());
