@@ -46,8 +46,12 @@ pub struct Summary {
     pub why: Option<Reason>,
     /// Who asked to go back, if somebody did.
     pub by: Option<String>,
+    /// Who took a step as done, if somebody did.
+    pub promoted_by: Option<String>,
     /// What shows that somebody else moved traffic, if somebody did.
     pub others: Option<String>,
+    /// Who asked for a step to be taken as done last.
+    asker: Option<String>,
     began: u64,
     base: Option<(Counts, Counts)>,
     now: Option<(Counts, Counts)>,
@@ -61,6 +65,8 @@ impl Default for Summary {
             asked: Weight::NONE,
             why: None,
             by: None,
+            promoted_by: None,
+            asker: None,
             others: None,
             began: 0,
             base: None,
@@ -85,8 +91,16 @@ impl Summary {
             Input::Asked {
                 ask: Ask::Abort, by, ..
             } => self.by = Some(by.clone()),
+            Input::Asked {
+                ask: Ask::Promote { .. } | Ask::Finish { .. },
+                by,
+                ..
+            } => self.asker = Some(by.clone()),
             Input::Taken { why, .. } => self.others = Some(why.clone()),
             _ => {}
+        }
+        if decision.reason == Reason::Promoted {
+            self.promoted_by.clone_from(&self.asker);
         }
         let counters = match input {
             Input::Counters { stable, canary, .. } => Some((*stable, *canary)),

@@ -372,8 +372,12 @@ impl Machine {
             return self.go_back(at, Reason::Split, Outcome::CouldNotTell);
         }
         match self.asked_for.take() {
-            Some(Ask::Finish { from }) if from == self.asked => return self.advance(at, self.plan.steps.len() - 1),
-            Some(Ask::Promote { from }) if from == self.asked => return self.advance(at, self.step + 1),
+            Some(Ask::Finish { from }) if from == self.asked => {
+                return self.advance(at, self.plan.steps.len() - 1, Reason::Promoted);
+            }
+            Some(Ask::Promote { from }) if from == self.asked => {
+                return self.advance(at, self.step + 1, Reason::Promoted);
+            }
             _ => {}
         }
         // How long, and how long of that with latencies that say something.
@@ -384,7 +388,7 @@ impl Machine {
         let gate = self.plan.gates.contains(&self.asked);
         let waits = self.paused || self.frozen;
         if done && !waits && !gate {
-            return self.advance(at, self.step + 1);
+            return self.advance(at, self.step + 1, Reason::Safe);
         }
         if let State::Holding(state) = &mut self.state {
             state.gated = done && gate;
@@ -413,12 +417,12 @@ impl Machine {
     }
 
     /// The next step, or the end of the last one.
-    fn advance(&mut self, at: u64, step: usize) -> (Reason, Vec<Effect>) {
+    fn advance(&mut self, at: u64, step: usize, reason: Reason) -> (Reason, Vec<Effect>) {
         if self.asked != Weight::ALL && step < self.plan.steps.len() {
-            return self.enter(at, step, Reason::Safe);
+            return self.enter(at, step, reason);
         }
         self.state = State::Over;
-        (Reason::Safe, vec![Effect::End(Outcome::Promoted)])
+        (reason, vec![Effect::End(Outcome::Promoted)])
     }
 
     /// The way back, from wherever the release stands.

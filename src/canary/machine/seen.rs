@@ -210,6 +210,8 @@ pub enum Reason {
     Blurred,
     /// The step is shown to be safe.
     Safe,
+    /// A person takes the step as done, shown to be safe or not.
+    Promoted,
     /// The canary is worse.
     Harm,
     /// Requests are not split as asked.

@@ -538,7 +538,7 @@ fn a_step_that_a_person_takes_as_done_is_followed_by_the_next_and_no_other() {
     let from = world.weight;
     world.asked(Ask::Promote { from });
     world.ticks(1);
-    assert_eq!(world.weight.get(), 500);
+    assert_eq!((world.weight.get(), world.last()), (500, &Reason::Promoted));
     // The same word again, as another driver would hear it: it is about another step.
     world.asked(Ask::Promote { from });
     world.ticks(4);

@@ -165,6 +165,7 @@ pub(super) const fn words(reason: &Reason) -> &'static str {
         Reason::Blind => "no counters: waits",
         Reason::Blurred => "latencies cannot be judged: waits",
         Reason::Safe => "shown to be safe",
+        Reason::Promoted => "a person takes the step as done",
         Reason::Harm => "the canary is worse",
         Reason::Split => "requests are not split as asked",
         Reason::Patience => "no proof in time",

@@ -65,7 +65,13 @@ pub(super) fn why(outcome: Outcome, summary: &Summary) -> String {
         }
     });
     match (outcome, summary.why.as_ref()) {
-        (Outcome::Promoted, _) => "every step was shown to be safe".into(),
+        (Outcome::Promoted, _) => match summary.promoted_by.as_deref() {
+            None => "every step was shown to be safe".into(),
+            Some(by) => format!(
+                "{} took a step as done; what was left of the others was shown to be safe",
+                clean(by)
+            ),
+        },
         (Outcome::Conflict, _) => {
             let others = summary.others.as_deref().map(clean);
             let others = others.unwrap_or_else(|| "somebody else moved traffic".into());

@@ -85,6 +85,13 @@ fn a_release_waits_at_its_gate_and_can_be_aborted_after_its_promotion() {
     assert_eq!(shop.share(), 10);
     assert_eq!(shop.elsewhere("promote", &[]).code, 0);
     assert_eq!((driver.end(), shop.share()), (Some(0), 100));
+    assert!(shop.journal().contains("\"reason\":\"promoted\""), "{}", shop.journal());
+    let explained = shop.explain();
+    assert!(
+        explained.stdout.contains("took a step as done"),
+        "{}",
+        explained.transcript()
+    );
     let aborted = shop.elsewhere("abort", &[]);
     assert_eq!((aborted.code, shop.share()), (0, 0), "{}", aborted.transcript());
     assert_eq!(shop.route()["spec"], before);
