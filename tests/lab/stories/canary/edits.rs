@@ -12,6 +12,7 @@ use rand::{RngExt, SeedableRng};
 use serde_json::{Value, json};
 
 use crate::lab::{User, lab};
+use crate::support::until;
 
 use super::shop::Turn;
 
@@ -217,4 +218,39 @@ fn edits_of_others_survive_and_nothing_but_weights_is_written() {
         "| {} edits of others while the weights of the same object move {moved} times | 0 lost, 0 bytes but weights | 0 and 0; {rivals} times others were quicker eight times in a row |",
         edits()
     );
+}
+
+#[test]
+fn a_bell_rings_when_its_document_is_changed_and_for_no_other() {
+    let namespace = lab().namespace("bell");
+    let api = lab().control_plane().api(User::Admin);
+    let maps = format!("/api/v1/namespaces/{namespace}/configmaps");
+    for name in ["own", "other"] {
+        api.post(&maps, &json!({"metadata": {"name": name}, "data": {"a": "1"}}))
+            .ok();
+    }
+    crate::lab::ground::enter(&lab().ground().door().network());
+    let access = Access {
+        kubeconfig: Some(lab().control_plane().kubeconfig(User::Admin)),
+        context: None,
+    };
+    let cluster = Cluster::open(&access).expect("a cluster");
+    let bell = cluster.bell(&format!("{maps}/own"));
+    let change = |name: &str| {
+        api.patch(
+            &format!("{maps}/{name}"),
+            &json!([{"op": "replace", "path": "/data/a", "value": "2"}]),
+        )
+        .ok()
+    };
+    // It says once how things stand when it begins to watch.
+    until("it is hung", || bell.rang());
+    bell.hush();
+    change("other");
+    // What comes after the other change is of this document alone.
+    let second = cluster.bell(&format!("{maps}/other"));
+    until("the other change is out", || second.rang());
+    assert!(!bell.rang());
+    change("own");
+    until("it rings", || bell.rang());
 }

@@ -345,3 +345,41 @@ fn a_driver_takes_little() {
     assert_eq!(driver.end(), Some(1));
     load.stop(lab().wire());
 }
+
+#[test]
+fn a_weight_from_git_is_put_right_soon() {
+    let shop = Shop::open("again");
+    let load = shop.load(50);
+    let driver = shop.begin(&["--steps", "10,50", "--hold", "5m", "--reassert", "argocd-controller"]);
+    let api = lab().control_plane().api(User::Admin);
+    let path = format!("{}?fieldManager=argocd-controller", shop.path());
+    let set = |route: u32, arm: u32, weight: u32| json!({"op": "replace", "path": format!("/spec/http/{route}/route/{arm}/weight"), "value": weight});
+    let all = json!([set(0, 0, 100), set(0, 1, 0), set(1, 0, 100), set(1, 1, 0)]);
+    let mut times = Vec::new();
+    for _ in 0..runs(50, 3) {
+        until("its driver looks", || {
+            shop.journal()
+                .lines()
+                .last()
+                .is_some_and(|line| line.contains("\"saw\":\"counters\""))
+        });
+        api.patch(&path, &all).ok();
+        let began = Instant::now();
+        until("it is put right", || shop.share() == 10);
+        times.push(began.elapsed().as_secs_f64() * 1_000.0);
+    }
+    let measured = format!(
+        "median {:.0} ms, p95 {:.0} ms, n {}",
+        quantile(&times, 0.5),
+        quantile(&times, 0.95),
+        times.len()
+    );
+    row(
+        "a controller applies the route again: the wrong weight stands for",
+        "200 ms (p95)",
+        &measured,
+    );
+    assert_eq!(shop.canary(User::Releaser, "abort", &[]).code, 0);
+    assert_eq!(driver.end(), Some(1));
+    load.stop(lab().wire());
+}
