@@ -33,19 +33,51 @@ impl Row {
     }
 }
 
+/// One table of the page.
+struct Section {
+    title: &'static str,
+    /// What is to be known before it is read.
+    lead: String,
+    head: Vec<&'static str>,
+    /// As many cells each as the head has.
+    rows: Vec<Vec<String>>,
+}
+
+impl Section {
+    /// A table of figures beside their goals.
+    fn of_rows(title: &'static str, rows: Vec<Row>) -> Self {
+        let cells = |row: Row| vec![row.what, row.goal.to_owned(), row.figure];
+        Self {
+            title,
+            lead: String::new(),
+            head: vec!["what", "goal", "measured"],
+            rows: rows.into_iter().map(cells).collect(),
+        }
+    }
+
+    fn write(&self, page: &mut String) -> std::fmt::Result {
+        writeln!(page, "\n## {}\n", self.title)?;
+        if !self.lead.is_empty() {
+            writeln!(page, "{}\n", self.lead)?;
+        }
+        writeln!(page, "| {} |", self.head.join(" | "))?;
+        writeln!(page, "|{}", "---|".repeat(self.head.len()))?;
+        for row in &self.rows {
+            writeln!(page, "| {} |", row.join(" | "))?;
+        }
+        Ok(())
+    }
+}
+
 fn main() {
     let mut page = String::from(
         "# Benchmarks\n\nMade by `cargo bench > docs/benchmarks.md` on two shared cores (release profile; medians; seeds fixed). Absolute times drift between machines: compare ratios. Releases on a mesh are measured in [benchmarks-mesh.md](benchmarks-mesh.md).\n",
     );
-    for (title, rows) in [
-        ("The program", program::rows()),
-        ("The canary's judge", canary::rows()),
-        ("The canary's backtest", backtest::rows()),
-    ] {
-        writeln!(page, "\n## {title}\n\n| what | goal | measured |\n|---|---|---|").expect("a string grows");
-        for row in rows {
-            writeln!(page, "| {} | {} | {} |", row.what, row.goal, row.figure).expect("a string grows");
-        }
+    let mut sections = vec![Section::of_rows("The program", program::rows())];
+    sections.extend(canary::sections());
+    sections.push(Section::of_rows("The canary's backtest", backtest::rows()));
+    for section in sections {
+        section.write(&mut page).expect("a string grows");
     }
     std::io::stdout().write_all(page.as_bytes()).expect("stdout");
 }
