@@ -77,7 +77,7 @@ fn needed() -> Vec<Row> {
 fn printed(plan: &Plan, traffic: &Traffic, seed: u64, look: f64) -> Vec<(f64, bool)> {
     let (mut said, mut proven) = (Vec::new(), None);
     let no_weight = |_| Weight::NONE;
-    let mut history = History::new(traffic, seed, &no_weight);
+    let mut history = History::new(traffic, seed, &no_weight, false);
     let mut each = |decision: &msctl::canary::machine::Decision, canary: &super::world::Tally| {
         if proven.is_some() || decision.reason == Reason::Begin {
             return;
@@ -134,7 +134,7 @@ fn promotions() -> Vec<Row> {
 
 fn to_its_end(plan: &Plan, traffic: &Traffic, seed: u64) -> Run {
     let no_weight = |_| Weight::NONE;
-    release(plan, &mut History::new(traffic, seed, &no_weight), None)
+    release(plan, &mut History::new(traffic, seed, &no_weight, false), None)
 }
 
 fn speed() -> Row {

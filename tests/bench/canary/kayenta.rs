@@ -58,7 +58,7 @@ pub(crate) fn is_high(mut experiment: Vec<f64>, mut control: Vec<f64>) -> bool {
 }
 
 fn noise(points: &mut [f64], side: u64) {
-    let dice = &mut dice(0, side, 5);
+    let dice = &mut dice(0, side, 6);
     for point in points.iter_mut() {
         let normal: f64 = StandardNormal.sample(dice);
         *point += NOISE * point.abs() * normal;

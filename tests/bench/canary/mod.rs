@@ -41,11 +41,7 @@ pub(crate) fn sections() -> Vec<Section> {
             WORSE,
             scenarios::worse(),
         ),
-        raced(
-            "The canary's judge: the canary is slower",
-            SLOWER,
-            scenarios::slower(),
-        ),
+        raced("The canary's judge: the canary is slower", SLOWER, scenarios::slower()),
         raced("The canary's judge: little traffic", LITTLE, scenarios::little()),
         Section::of_rows("The canary's judge: proof, and speed", figures::rows()),
         Section::of_rows("The simulator: what is known by other ways", controls::rows()),
@@ -64,7 +60,7 @@ what is tried, Flagger and Argo hold the p99 below 500 ms, and Kayenta compares 
 query.";
 
 const ALIKE: &str = "\
-Share of them that aborted; for msctl also those that it gave up because requests seemed to be split wrongly. Storms: in a minute in five, 20 times as many requests fail, at both arms. Ramp: 1, 5, 25, 50 and 100 %, six
+Share of them that aborted; for msctl also (split) those that it gave up because requests seemed to be split wrongly. Storms: in a minute in five, 20 times as many requests fail, at both arms. Ramp: 1, 5, 25, 50 and 100 %, six
 minutes each and longer where msctl asks for proof; the anchors end before the 100 %. Bursts: each arm's failure rate has a factor of its own every 5 s (exponential), which no judge that takes failures for independent is
 made for; `canary.tolerance` is what helps.";
 

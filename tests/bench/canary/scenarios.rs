@@ -45,6 +45,7 @@ fn plan(tolerance: f64, tick: u64) -> Plan {
 pub(crate) fn alike() -> Vec<Scenario> {
     let goal = Goal {
         aborts: Some(1.0),
+        split: Some(0.1),
         ..Goal::default()
     };
     let still = |what: &str, world| held(what, world, TICK, Show::Aborts, goal);
@@ -52,7 +53,6 @@ pub(crate) fn alike() -> Vec<Scenario> {
     let mut all = vec![
         still("20 rps, both fail 0.1 %", World::alike(20.0, 0.001)),
         still("20 rps, both fail 1 %", World::alike(20.0, 0.01)),
-        still("20 rps, both fail 8 %", World::alike(20.0, 0.08)),
         still("200 rps, both fail 0.1 %", World::alike(200.0, 0.001)),
         still("200 rps, both fail 1 %", World::alike(200.0, 0.01)),
         still("20 rps, both fail 0.1 %, storms", storms(World::alike(20.0, 0.001))),
@@ -72,18 +72,17 @@ pub(crate) fn alike() -> Vec<Scenario> {
     ] {
         all.push(ramp(still(what, world)));
     }
-    for fails in [0.001, 0.01] {
-        for tolerance in [Canary::default().tolerance, 1.5, 2.0] {
-            let what = format!("100 rps, both fail {} %, bursts, tolerance {tolerance}", fails * 100.0);
-            let world = World {
-                bursts: true,
-                ..World::alike(100.0, fails)
-            };
-            all.push(Scenario {
-                plan: plan(tolerance, TICK),
-                ..still(&what, world)
-            });
-        }
+    let usual = Canary::default().tolerance;
+    for (fails, tolerance) in [(0.001, usual), (0.01, usual), (0.01, 1.5), (0.01, 2.0)] {
+        let what = format!("100 rps, both fail {} %, bursts, tolerance {tolerance}", fails * 100.0);
+        let world = World {
+            bursts: true,
+            ..World::alike(100.0, fails)
+        };
+        all.push(Scenario {
+            plan: plan(tolerance, TICK),
+            ..still(&what, world)
+        });
     }
     for rate in [20.0, 200.0] {
         all.push(Scenario {
@@ -157,16 +156,15 @@ pub(crate) fn slower() -> Vec<Scenario> {
         ("every answer 50 % slower", Times::Longer(1.5)),
         ("2 % of answers 500 ms slower", Times::Some(0.02, 500.0)),
     ] {
-        for (rate, tick) in [(20.0, TICK), (200.0, TICK), (200.0, SECOND)] {
+        for rate in [20.0, 200.0] {
             let world = World::alike(rate, 0.0).canary_takes(times);
             let goal = Goal {
                 median: (rate > 100.0).then_some(30.0),
                 ..Goal::default()
             };
-            let what = format!("{rate} rps, {what}, looks of {} s", tick / SECOND);
             all.push(Scenario {
                 metric: Metric::Latency,
-                ..held(what, world, tick, Show::Slowness, goal)
+                ..held(format!("{rate} rps, {what}"), world, TICK, Show::Slowness, goal)
             });
         }
     }

@@ -171,26 +171,32 @@ impl Traffic {
         Self { world, onward, tick }
     }
 
-    /// What comes in between this look and the next one at this weight.
-    pub(crate) fn draw(&self, seed: u64, look: u64, weight: Weight) -> [Tally; 2] {
+    /// What comes in between this look and the next one at this weight; how long it took is not said.
+    fn draw(&self, seed: u64, look: u64, weight: Weight) -> [Tally; 2] {
         let dice = &mut dice(seed, look, 0);
         let mean = self.world.rate * number(self.tick) / 1e3;
         let shares = [1.0 - weight.share(), weight.share()];
         [STABLE, CANARY].map(|arm| {
             let requests = arrivals(dice, mean * shares[arm]);
             let fails = self.world.fails[arm] * self.factor(seed, look * self.tick, arm);
-            let failed = trials(dice, requests, fails);
-            let mut left = requests;
-            let slower = self.onward[arm].map(|onward| {
+            Tally {
+                requests,
+                failed: trials(dice, requests, fails),
+                ..Tally::default()
+            }
+        })
+    }
+
+    /// How long that took. By dice of its own, so that it can be thrown for those alone who look.
+    fn time(&self, seed: u64, look: u64, new: &mut [Tally; 2]) {
+        let dice = &mut dice(seed, look, 5);
+        for (new, onward) in new.iter_mut().zip(&self.onward) {
+            let mut left = new.requests;
+            new.slower = onward.map(|onward| {
                 left = trials(dice, left, onward);
                 left
             });
-            Tally {
-                requests,
-                failed,
-                slower,
-            }
-        })
+        }
     }
 
     /// How many times as often as usual requests fail at this time.
@@ -262,15 +268,18 @@ pub(crate) struct History<'a> {
     seed: u64,
     /// The weight at each time.
     weights: &'a dyn Fn(u64) -> Weight,
+    /// Whether the scrapes have the times of answers; they cost most of the dice.
+    timed: bool,
     scrapes: Vec<[Tally; 2]>,
 }
 
 impl<'a> History<'a> {
-    pub(crate) fn new(traffic: &'a Traffic, seed: u64, weights: &'a dyn Fn(u64) -> Weight) -> Self {
+    pub(crate) fn new(traffic: &'a Traffic, seed: u64, weights: &'a dyn Fn(u64) -> Weight, timed: bool) -> Self {
         Self {
             traffic,
             seed,
             weights,
+            timed,
             scrapes: vec![[Tally::default(); 2]],
         }
     }
@@ -282,7 +291,10 @@ impl<'a> History<'a> {
             let last = self.scrapes.len() - 1;
             let mut scrape = self.scrapes[last];
             let at = last as u64 * self.traffic.tick;
-            let new = self.traffic.draw(self.seed, last as u64, (self.weights)(at));
+            let mut new = self.traffic.draw(self.seed, last as u64, (self.weights)(at));
+            if self.timed {
+                self.traffic.time(self.seed, last as u64, &mut new);
+            }
             for (sum, new) in scrape.iter_mut().zip(&new) {
                 sum.add(new);
             }
@@ -291,14 +303,20 @@ impl<'a> History<'a> {
         self.scrapes[look]
     }
 
-    /// What comes in after this look at this weight: the same that was counted, if it is the weight at that time.
+    /// What comes in after this look at this weight, times and all: the same that was counted, if it is the weight at that time.
     pub(crate) fn after(&mut self, look: u64, weight: Weight) -> [Tally; 2] {
         let at = look * self.traffic.tick;
-        if (self.weights)(at) != weight {
-            return self.traffic.draw(self.seed, look, weight);
+        let counted = (self.weights)(at) == weight;
+        let mut new = if counted {
+            let (next, now) = (self.until(at + self.traffic.tick), self.until(at));
+            [STABLE, CANARY].map(|arm| next[arm].since(&now[arm]))
+        } else {
+            self.traffic.draw(self.seed, look, weight)
+        };
+        if !(counted && self.timed) {
+            self.traffic.time(self.seed, look, &mut new);
         }
-        let (next, now) = (self.until(at + self.traffic.tick), self.until(at));
-        [STABLE, CANARY].map(|arm| next[arm].since(&now[arm]))
+        new
     }
 
     pub(crate) const fn tick(&self) -> u64 {
