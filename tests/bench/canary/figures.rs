@@ -55,7 +55,8 @@ fn needed() -> Vec<Row> {
             ),
             "within 20 %",
             format!(
-                "{:.1} % of those printed are; printed/actual p5 {:.2}, median {:.2}, p95 {:.2}",
+                "{}{:.1} % of those printed are; printed/actual p5 {:.2}, median {:.2}, p95 {:.2}",
+                if right < ratios.len() { "**missed**: " } else { "" },
                 number(right as u64) * 100.0 / number(ratios.len() as u64),
                 at(5),
                 at(50),

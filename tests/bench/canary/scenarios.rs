@@ -62,10 +62,6 @@ pub(crate) fn alike() -> Vec<Scenario> {
         ("20 rps, both fail 1 %, ramp", World::alike(20.0, 0.01)),
         ("200 rps, both fail 1 %, ramp", World::alike(200.0, 0.01)),
         (
-            "200 rps, both fail 0.1 %, ramp, storms",
-            storms(World::alike(200.0, 0.001)),
-        ),
-        (
             "200 rps, both fail 1 %, ramp, storms",
             storms(World::alike(200.0, 0.01)),
         ),
