@@ -245,6 +245,9 @@ impl std::fmt::Display for Goal {
                 "no abort".to_owned()
             });
         }
+        if let Some(most) = self.split {
+            parts.push(format!("split ≤ {most} %"));
+        }
         if self.all {
             parts.push("all".to_owned());
         }
