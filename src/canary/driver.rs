@@ -160,8 +160,7 @@ impl<R: Router, M: Meter> Driver<'_, R, M> {
 
     /// Whether a freeze began or ended.
     fn freeze(&self) -> Option<(Ask, String)> {
-        let now = Clock::now();
-        let freeze = self.freezes.iter().find(|freeze| freeze.covers(now));
+        let freeze = Freeze::in_force(&self.freezes, Clock::now());
         match (freeze, self.machine.is_frozen()) {
             (Some(freeze), false) => Some((Ask::Freeze, format!("the freeze {freeze}"))),
             (None, true) => Some((Ask::Thaw, "the freeze".into())),

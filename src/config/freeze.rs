@@ -25,6 +25,11 @@ enum Window {
 }
 
 impl Freeze {
+    /// The first of these that is in force then.
+    pub fn in_force(all: &[Self], now: Timestamp) -> Option<&Self> {
+        all.iter().find(|freeze| freeze.covers(now))
+    }
+
     /// Whether it is in force then.
     pub fn covers(&self, now: Timestamp) -> bool {
         let now = TimeZone::UTC.to_datetime(now);

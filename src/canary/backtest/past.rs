@@ -15,7 +15,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::canary::meter::STALE;
-use crate::canary::meter::series::{Bound, INFINITE, Meaning, Sample, Series};
+use crate::canary::meter::series::{Bound, INFINITE, Meaning, Sample, Series, whole};
 use crate::canary::{Counts, EDGES};
 
 /// How many times as long the answers of a slow canary take.
@@ -278,15 +278,6 @@ fn shifts(bounds: &BTreeSet<Bound>) -> [Option<Shift>; EDGES.len()] {
 )]
 fn number(bound: Bound) -> f64 {
     bound as f64
-}
-
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "a count stays far below 2^53; as saturates, at 0 too"
-)]
-fn whole(count: f64) -> u64 {
-    count.round() as u64
 }
 
 #[cfg(test)]

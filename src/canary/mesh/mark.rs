@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::canary::machine::Ask;
 use crate::canary::plan::Plan;
+use crate::canary::router::version;
 
 /// The annotation.
 const ANNOTATION: &str = "msctl.dev/canary";
@@ -55,7 +56,7 @@ impl Mark {
     /// What puts it on this object.
     pub fn put(&self, object: &Value) -> Result<Value, String> {
         let text = serde_json::to_string(self).map_err(|e| e.to_string())?;
-        let mut operations = vec![test_version(object)];
+        let mut operations = version(object);
         if object["metadata"]["annotations"].is_object() {
             operations.push(json!({"op": "add", "path": path(), "value": text}));
         } else {
@@ -74,13 +75,11 @@ impl Mark {
         } else {
             json!({"op": "remove", "path": path()})
         };
-        Some(json!([test, test_version(object), remove]))
+        let mut operations = vec![test];
+        operations.extend(version(object));
+        operations.push(remove);
+        Some(Value::Array(operations))
     }
-}
-
-/// Nobody changed the object since it was read.
-fn test_version(object: &Value) -> Value {
-    json!({"op": "test", "path": "/metadata/resourceVersion", "value": object["metadata"]["resourceVersion"]})
 }
 
 fn path() -> String {

@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 use super::journal::Header;
 use super::meter::form::{Form, Matcher};
 use super::meter::prometheus::Question;
-use super::router::{Destination, RouteKind, Splits, Wanted, find};
+use super::router::{Destination, RouteKind, Splits, Wanted, find, version};
 use crate::config::units::Weight;
 use crate::failure::{Failure, Kind};
 use crate::remote::kube::{Cluster, FIELD_MANAGER};
@@ -179,6 +179,19 @@ impl Target {
         Mark::of(object).map_err(|why| Failure::new(Kind::Config, format!("the {}: {why}", self.name())))
     }
 
+    /// The release that is under way.
+    pub fn under_way(&self, cluster: &Cluster) -> Result<Option<Mark>, Failure> {
+        let (object, _) = self.look(cluster)?;
+        self.marked(&object)
+    }
+
+    /// Who drives it: the holder of its lease, alive or not.
+    pub fn driver(&self, cluster: &Cluster) -> Result<Option<Holder>, Failure> {
+        let name = self.lease();
+        Lease::look(cluster, &self.namespace, &name)
+            .map_err(|refusal| refusal.failed(format!("cannot read the lease `{name}`")))
+    }
+
     /// Changes the mark of a release that is under way. Without one, or when it is another's by now, nothing is changed.
     pub fn remark(&self, cluster: &Cluster, id: &str, mut change: impl FnMut(&mut Mark)) -> Result<(), Failure> {
         let refused = format!("cannot mark the {}", self.name());
@@ -250,11 +263,9 @@ impl Target {
         let managers = managers.map_or(&[][..], Vec::as_slice);
         let others: Vec<&Value> = managers.iter().filter(|m| m["manager"] != FIELD_MANAGER).collect();
         if !others.is_empty() && others.len() < managers.len() {
-            let operations = json!([
-                {"op": "test", "path": "/metadata/resourceVersion", "value": object["metadata"]["resourceVersion"]},
-                {"op": "replace", "path": "/metadata/managedFields", "value": others},
-            ]);
-            _ = cluster.patch(&self.path(), &operations);
+            let mut operations = version(&object);
+            operations.push(json!({"op": "replace", "path": "/metadata/managedFields", "value": others}));
+            _ = cluster.patch(&self.path(), &Value::Array(operations));
         }
     }
 

@@ -346,7 +346,7 @@ fn milliseconds(time: Duration) -> i64 {
     clippy::cast_sign_loss,
     reason = "a count stays far below 2^53; as saturates, at 0 too"
 )]
-fn whole(count: f64) -> u64 {
+pub(in crate::canary) fn whole(count: f64) -> u64 {
     count.round() as u64
 }
 

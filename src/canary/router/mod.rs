@@ -335,7 +335,7 @@ impl Splits {
 }
 
 /// Nobody changed the object since it was read: what is absent from a route cannot be tested by itself.
-fn version(object: &Value) -> Vec<Value> {
+pub(super) fn version(object: &Value) -> Vec<Value> {
     let path = "/metadata/resourceVersion";
     let version = object.pointer(path);
     version

@@ -73,15 +73,16 @@ fn set(placed: &Placed, asked: &Asked) -> Result<Option<Weight>, Failure> {
 /// Takes away what the release left: its driver does where it lives, otherwise this does. The release.
 pub(super) fn tidy(placed: &Placed, context: &Context) -> Result<Option<String>, Failure> {
     let (cluster, target) = (&placed.cluster, &placed.target);
-    let mark = || target.look(cluster).and_then(|(object, _)| target.marked(&object));
-    let Some(found) = mark()? else { return Ok(None) };
-    let holder = Lease::look(cluster, &target.namespace, &target.lease()).ok().flatten();
+    let Some(found) = target.under_way(cluster)? else {
+        return Ok(None);
+    };
+    let holder = target.driver(cluster).ok().flatten();
     let clock = Clock::start();
     let waits = context
         .ui
         .progress(&format!("All traffic is stable's; waits for {} to end", found.driver));
     while holder.as_ref().is_some_and(|holder| holder.alive) && clock.elapsed() < TIDY {
-        if mark()?.is_none() {
+        if target.under_way(cluster)?.is_none() {
             return Ok(Some(found.id));
         }
         std::thread::sleep(Duration::from_millis(100));

@@ -4,8 +4,9 @@ use super::drive::person;
 use super::herald::asks;
 use super::place::{Place, Placed};
 use crate::canary::machine::Ask;
-use crate::canary::mesh::{Asked, Holder, Lease, Mark};
+use crate::canary::mesh::{Asked, Holder, Mark};
 use crate::commands::Context;
+use crate::config::freeze::Freeze;
 use crate::failure::{Exit, Failure, Kind};
 use crate::process::Clock;
 use crate::ui::{Page, Report, clean};
@@ -58,7 +59,7 @@ pub fn promote(args: &PromoteArgs, context: &Context) -> Result<Exit, Failure> {
         Ask::Promote { from }
     };
     let now = Clock::now();
-    if let Some(freeze) = placed.service.canary.freeze.iter().find(|freeze| freeze.covers(now)) {
+    if let Some(freeze) = Freeze::in_force(&placed.service.canary.freeze, now) {
         let note = format!("The freeze `{freeze}` is in force: only a driver that was told to ignore it goes on.");
         context.ui.note(&note);
     }
@@ -68,16 +69,13 @@ pub fn promote(args: &PromoteArgs, context: &Context) -> Result<Exit, Failure> {
 /// The release that is under way, and who holds its lease.
 pub(super) fn under_way(placed: &Placed) -> Result<(Mark, Option<Holder>), Failure> {
     let (cluster, target) = (&placed.cluster, &placed.target);
-    let (object, _) = target.look(cluster)?;
-    let Some(mark) = target.marked(&object)? else {
+    let Some(mark) = target.under_way(cluster)? else {
         let message = format!("no release of {} is under way by the {}", target.service, target.name());
         return Err(Failure::new(Kind::NoEvidence, message)
             .hint("msctl canary run       begins one")
             .hint("msctl canary status    says where traffic is"));
     };
-    let holder = Lease::look(cluster, &target.namespace, &target.lease())
-        .map_err(|refusal| refusal.failed(format!("cannot read the lease `{}`", target.lease())))?;
-    Ok((mark, holder))
+    Ok((mark, target.driver(cluster)?))
 }
 
 /// Who drives it; a release that nobody drives hears nothing.

@@ -91,7 +91,7 @@ impl Watching {
     /// Whether a release may begin now.
     pub(super) fn thawed(&self, placed: &Placed) -> Result<(), Failure> {
         let now = Clock::now();
-        match self.freezes(placed).iter().find(|freeze| freeze.covers(now)) {
+        match Freeze::in_force(self.freezes(placed), now) {
             None => Ok(()),
             Some(freeze) => {
                 let message = format!("no release begins in the freeze `{freeze}` of msctl.yaml; it is {now:.0}");

@@ -7,7 +7,7 @@ use super::drive::{by_hand, person};
 use super::force::in_force;
 use super::place::{Place, Placed};
 use crate::canary::machine::Ask;
-use crate::canary::mesh::{Asked, Lease, Mark};
+use crate::canary::mesh::{Asked, Mark};
 use crate::commands::Context;
 use crate::config::units::{Span, Weight};
 use crate::failure::{Exit, Failure, Kind};
@@ -105,17 +105,14 @@ pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
 
 /// The release that is under way, and its driver's last sign of life.
 fn seen(placed: &Placed) -> Result<Option<(Mark, String)>, Failure> {
-    let (object, _) = placed.target.look(&placed.cluster)?;
-    let mark = placed.target.marked(&object)?;
-    mark.map(|mark| Ok((mark, renewed(placed)?))).transpose()
-}
-
-/// The driver's last sign of life; a lease that is gone is none.
-fn renewed(placed: &Placed) -> Result<String, Failure> {
-    let target = &placed.target;
-    let holder = Lease::look(&placed.cluster, &target.namespace, &target.lease())
-        .map_err(|refusal| refusal.failed(format!("cannot read the lease `{}`", target.lease())))?;
-    Ok(holder.map_or_else(String::new, |holder| format!("{} {}", holder.name, holder.renewed)))
+    let (cluster, target) = (&placed.cluster, &placed.target);
+    let Some(mark) = target.under_way(cluster)? else {
+        return Ok(None);
+    };
+    // A lease that is gone is no sign.
+    let holder = target.driver(cluster)?;
+    let renewed = holder.map_or_else(String::new, |holder| format!("{} {}", holder.name, holder.renewed));
+    Ok(Some((mark, renewed)))
 }
 
 /// Traffic goes back, and what the release left is taken away.

@@ -5,8 +5,9 @@ use std::time::Duration;
 use super::ask::{ask, under_way};
 use super::drive::{Drive, Watching, driver_name};
 use super::place::{Place, Placed};
+use super::run::setting;
 use super::screen::Screen;
-use super::show::{exit, proxies};
+use super::show::exit;
 use crate::canary::driver::TakeOver;
 use crate::canary::journal::{Header, Journal, SCHEMA};
 use crate::canary::machine::{Ask, Machine, Outcome};
@@ -160,16 +161,12 @@ fn take_over(
 
 /// The first line of a journal that goes on where another one, elsewhere, ends.
 fn header(placed: &Placed, mark: &Mark, count: usize) -> Header {
-    let (route, server) = (placed.target.name(), placed.cluster.server());
     Header {
         schema: SCHEMA.into(),
         id: mark.id.clone(),
         msctl: env!("CARGO_PKG_VERSION").into(),
         service: placed.target.service.clone(),
-        setting: format!(
-            "release by the {route} at {server}, seen by {}, taken over",
-            proxies(count)
-        ),
+        setting: format!("{}, taken over", setting(placed, count)),
         started: mark.started.clone(),
         plan: mark.plan.clone(),
     }

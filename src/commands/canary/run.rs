@@ -151,7 +151,7 @@ fn plan(args: &Args, placed: &Placed) -> Result<Plan, Failure> {
 }
 
 /// What is moved, and where: for the head of what is shown, and for the journal.
-fn setting(placed: &Placed, count: usize) -> String {
+pub(super) fn setting(placed: &Placed, count: usize) -> String {
     format!(
         "release by the {} at {}, seen by {}",
         placed.target.name(),

@@ -27,8 +27,7 @@ pub struct Args {
 pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     let placed = args.place.find(context)?;
     let (cluster, target) = (&placed.cluster, &placed.target);
-    let (object, _) = target.look(cluster)?;
-    if let Some(mark) = target.marked(&object)? {
+    if let Some(mark) = target.under_way(cluster)? {
         let message = format!("the {} is in the release {}", target.name(), mark.id);
         return Err(Failure::new(Kind::Conflict, message)
             .note("Nothing was changed.")

@@ -61,8 +61,8 @@ pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
 
 /// The release that is under way.
 fn release(placed: &super::place::Placed) -> Option<String> {
-    let (object, _) = placed.target.look(&placed.cluster).ok()?;
-    placed.target.marked(&object).ok()?.map(|mark| mark.id)
+    let mark = placed.target.under_way(&placed.cluster).ok()?;
+    mark.map(|mark| mark.id)
 }
 
 /// `msctl.canary.started/v1`: a release that goes on in the background.

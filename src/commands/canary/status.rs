@@ -7,7 +7,7 @@ use super::explain::words;
 use super::herald::asks;
 use super::place::{Place, Placed};
 use super::show::{cells, head, proxies};
-use crate::canary::mesh::{Asked, Holder, Lag, Lease, Mark, Progress};
+use crate::canary::mesh::{Asked, Holder, Lag, Mark, Progress};
 use crate::commands::Context;
 use crate::config::units::Weight;
 use crate::failure::{Exit, Failure};
@@ -121,7 +121,7 @@ impl Standing {
             None => (None, None),
         };
         let release = target.marked(&object)?.map(|mark| {
-            let holder = Lease::look(cluster, &target.namespace, &target.lease());
+            let holder = target.driver(cluster);
             Release::of(
                 mark,
                 &match holder {
