@@ -386,7 +386,7 @@ func ask(connection *grpc.ClientConn, timeout time.Duration, text string) error 
 	answer := new(wrapperspb.StringValue)
 	err := connection.Invoke(ctx, path.Join("/", service, "Say"), wrapperspb.String(text), answer, grpc.Header(&header))
 	return json.NewEncoder(os.Stdout).Encode(map[string]any{
-		"code": status.Code(err).String(), "health": state.GetStatus().String(), "text": answer.GetValue(),
+		"code": status.Code(err).String(), "message": status.Convert(err).Message(), "health": state.GetStatus().String(), "text": answer.GetValue(),
 		"pod": strings.Join(header.Get("x-pod"), ""), "version": strings.Join(header.Get("x-version"), ""),
 	})
 }

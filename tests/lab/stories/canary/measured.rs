@@ -171,15 +171,17 @@ fn a_driver_may_be_killed_at_any_moment() {
     let shop = Shop::open("anytime");
     let load = || shop.load(200);
     let mut dice = StdRng::seed_from_u64(7);
-    let (mut times, rounds) = (Vec::new(), runs(40, 2));
-    for _ in 0..rounds {
+    // Some are killed before they begin, or after they ended: of those there must be nothing to go on with.
+    let (mut times, mut rounds, wanted) = (Vec::new(), 0, runs(40, 2));
+    while times.len() < wanted {
+        assert!(rounds < 5 * wanted, "{rounds} drivers killed, {} of them at work", times.len());
+        rounds += 1;
         let load = load();
         let mut command = shop.command(User::Releaser, "run", &[&counters()[..], &FAST].concat());
         let driver = Driver::start(&mut command);
         std::thread::sleep(Duration::from_millis(dice.random_range(0..14_000)));
         driver.kill();
         if shop.mark().is_null() {
-            // It was killed before it began, or after it ended: nothing is left of it.
             assert!(matches!(shop.share(), 0 | 100), "{}", shop.share());
         } else {
             let began = Instant::now();
