@@ -141,6 +141,21 @@ impl Proxy {
         serde_json::from_str(&body).unwrap_or_default()
     }
 
+    /// Whether it knows an endpoint of this cluster that it may send to. A pod is one a moment after it is ready.
+    pub(crate) fn reaches(&self, cluster: &str) -> bool {
+        let (_, body) = self
+            .wire
+            .get(&self.seat.admin("clusters?format=json"))
+            .expect("an answer");
+        let clusters: Value = serde_json::from_str(&body).unwrap_or_default();
+        let mut all = clusters["cluster_statuses"].as_array().into_iter().flatten();
+        let hosts = all
+            .find(|found| found["name"] == cluster)
+            .map(|found| &found["host_statuses"]);
+        let mut hosts = hosts.and_then(Value::as_array).into_iter().flatten();
+        hosts.any(|host| host["health_status"]["eds_health_status"] == "HEALTHY")
+    }
+
     /// Waits until this holds of the weights of a route, and says how long it took.
     pub(crate) fn until(&self, route: &str, holds: impl Fn(&[(String, u64)]) -> bool) -> Duration {
         let began = Instant::now();

@@ -159,6 +159,12 @@ fn services(port: u16, canary: u64) -> Value {
     ])
 }
 
+/// Waits until a proxy has these weights, and for each of them a pod to send to.
+fn until_it_reaches(proxy: &Proxy, route: &str, clusters: &Weights) {
+    proxy.until(route, |weights| weights == clusters);
+    until("a pod of each", || clusters.iter().all(|(name, _)| proxy.reaches(name)));
+}
+
 /// So many of 1 000 requests through a proxy went to the canary, by the answers.
 fn requests(proxy: &Proxy, host: &str) -> u32 {
     let by = HeaderName::from_static("x-version");
@@ -197,10 +203,10 @@ fn a_gateway_takes_the_weights_of_a_virtual_service() {
     let http = json!([{"name": "main", "route": shop.subsets(80, 1)}]);
     let spec = json!({"hosts": ["pay.example"], "gateways": [gateway.name()], "http": http});
     shop.post(ISTIO, "VirtualService", "pay", &spec);
-    gateway.until("main", |weights| weights == shop.clusters(80, true, 1));
+    until_it_reaches(&gateway, "main", &shop.clusters(80, true, 1));
     for canary in [200, ALL] {
         shop.patch(ISTIO, "VirtualService", "pay", "/spec/http/0/route", canary);
-        gateway.until("main", |weights| weights == shop.clusters(80, true, canary));
+        until_it_reaches(&gateway, "main", &shop.clusters(80, true, canary));
         keeps_to(canary, 1_000, || requests(&gateway, "pay.example"));
     }
 }
@@ -232,10 +238,10 @@ fn a_client_takes_the_weights_of_routes_of_its_service() {
     for (kind, name, port, route) in routes {
         let client = lab().proxy(&shop.namespace, port);
         shop.until_accepted(kind, name);
-        client.until(route, |weights| weights == shop.clusters(port, false, 1));
+        until_it_reaches(&client, route, &shop.clusters(port, false, 1));
         for canary in [ALL, 300] {
             shop.patch(GATEWAY_API, kind, name, "/spec/rules/0/backendRefs", canary);
-            client.until(route, |weights| weights == shop.clusters(port, false, canary));
+            until_it_reaches(&client, route, &shop.clusters(port, false, canary));
             shop.until_accepted(kind, name);
         }
         let seen = if port == 90 { calls } else { requests };
@@ -258,9 +264,9 @@ fn a_gateway_of_the_gateway_api_takes_the_weights_of_its_routes() {
         shop.post(GATEWAY_API, kind, name, &spec);
         shop.until_accepted(kind, name);
         let route = route_of_rule(&shop.namespace, name, 0);
-        gateway.until(&route, |weights| weights == shop.clusters(port, false, 1));
+        until_it_reaches(&gateway, &route, &shop.clusters(port, false, 1));
         shop.patch(GATEWAY_API, kind, name, "/spec/rules/0/backendRefs", 700);
-        gateway.until(&route, |weights| weights == shop.clusters(port, false, 700));
+        until_it_reaches(&gateway, &route, &shop.clusters(port, false, 700));
         let seen = if port == 90 { calls } else { requests };
         keeps_to(700, 1_000, || seen(&gateway, host));
     }
@@ -280,7 +286,7 @@ fn calls_over_grpc_keep_to_the_weights_of_a_virtual_service() {
     let client = lab().proxy(&shop.namespace, 90);
     for canary in [100, 500] {
         shop.patch(ISTIO, "VirtualService", "pay", "/spec/http/0/route", canary);
-        client.until("main", |weights| weights == shop.clusters(90, true, canary));
+        until_it_reaches(&client, "main", &shop.clusters(90, true, canary));
         keeps_to(canary, 1_000, || calls(&client, &shop.host("pay")));
     }
 }
@@ -311,7 +317,7 @@ fn a_weight_that_envoy_refuses_is_sent_and_not_taken() {
     let spec = json!({"hosts": [shop.host("pay")], "http": http});
     shop.post(ISTIO, "VirtualService", "pay", &spec);
     let client = lab().proxy(&shop.namespace, 80);
-    client.until("main", |weights| weights == shop.clusters(80, true, 100));
+    until_it_reaches(&client, "main", &shop.clusters(80, true, 100));
     let sync = || lab().mesh().routes(&client).expect("a proxy that istiod knows");
     until("that it is taken", || sync().sent == sync().acked);
     // The webhook learns of the label a moment after it is set.
@@ -325,7 +331,7 @@ fn a_weight_that_envoy_refuses_is_sent_and_not_taken() {
     assert_eq!(client.weights("main"), shop.clusters(80, true, 100));
     // A good one heals it.
     shop.patch(ISTIO, "VirtualService", "pay", "/spec/http/0/route", 200);
-    client.until("main", |weights| weights == shop.clusters(80, true, 200));
+    until_it_reaches(&client, "main", &shop.clusters(80, true, 200));
     until("that it is taken", || {
         sync().error.is_none() && sync().sent == sync().acked
     });

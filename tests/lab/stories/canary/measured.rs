@@ -174,7 +174,11 @@ fn a_driver_may_be_killed_at_any_moment() {
     // Some are killed before they begin, or after they ended: of those there must be nothing to go on with.
     let (mut times, mut rounds, wanted) = (Vec::new(), 0, runs(40, 2));
     while times.len() < wanted {
-        assert!(rounds < 5 * wanted, "{rounds} drivers killed, {} of them at work", times.len());
+        assert!(
+            rounds < 5 * wanted,
+            "{rounds} drivers killed, {} of them at work",
+            times.len()
+        );
         rounds += 1;
         let load = load();
         let mut command = shop.command(User::Releaser, "run", &[&counters()[..], &FAST].concat());
