@@ -324,8 +324,9 @@ func serve() error {
 	case <-asked.Done():
 	}
 	stop() // a second signal ends it at once
-	b.change(func() { b.draining = true })
+	// Connections that nobody uses end first: who is told that it drains finds none of them closed the next moment.
 	answers.SetKeepAlivesEnabled(false)
+	b.change(func() { b.draining = true })
 	time.Sleep(drainDelay)
 	return end(answers, calls)
 }
