@@ -10,7 +10,7 @@ mod tests;
 pub use seen::{Ask, Decision, Effect, Input, OnStop, Outcome, Reason, Stopper};
 
 use super::count::Counts;
-use super::judge::{Evidence, Increment, Judge, SPLIT_ALPHA};
+use super::judge::{Evidence, Increment, Judge};
 use super::plan::Plan;
 use crate::config::units::Weight;
 
@@ -368,7 +368,7 @@ impl Machine {
         if evidence.harm >= threshold {
             return self.go_back(at, Reason::Harm, Outcome::RolledBack);
         }
-        if evidence.split >= -libm::log(SPLIT_ALPHA) {
+        if evidence.split >= Judge::split_threshold(self.plan.steps.len()) {
             return self.go_back(at, Reason::Split, Outcome::CouldNotTell);
         }
         match self.asked_for.take() {

@@ -10,7 +10,7 @@ use series::{Series, Stretch, share};
 
 use super::count::EDGES;
 use super::journal::Entry;
-use super::judge::SPLIT_ALPHA;
+use super::judge::Judge;
 use super::machine::{Decision, Input, Outcome, Reason};
 use super::plan::Plan;
 use super::replay::Replay;
@@ -273,7 +273,8 @@ fn slowness<'a>(series: &Series, x: &'a Scale, marks: &'a [f64]) -> Plot<'a> {
 }
 
 fn evidence<'a>(replay: &Replay, series: &Series, x: &'a Scale, marks: &'a [f64]) -> Plot<'a> {
-    let (decides, of_split) = (-libm::log(replay.header.plan.judge.alpha), -libm::log(SPLIT_ALPHA));
+    let plan = &replay.header.plan;
+    let (decides, of_split) = (-libm::log(plan.judge.alpha), Judge::split_threshold(plan.steps.len()));
     let known = |log: f64| (!log.is_nan()).then_some(log);
     Plot {
         title: "Evidence",

@@ -139,8 +139,10 @@ impl Request {
             1
         };
         let begun = Begun::now();
+        let mut plan = Plan::new(&service.canary, INTERVAL).faster(speed);
+        plan.judge = plan.judge.on_one_machine();
         Ok(Self {
-            plan: Plan::new(&service.canary, INTERVAL).faster(speed),
+            plan,
             rate: args.rate * number(speed),
             speed,
             seed: args.seed.unwrap_or(begun.dice),

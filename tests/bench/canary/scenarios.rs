@@ -80,10 +80,22 @@ pub(crate) fn alike() -> Vec<Scenario> {
             ..still(&what, world)
         });
     }
-    for rate in [20.0, 200.0] {
+    for (rate, pauses) in [
+        (20.0, None),
+        (200.0, None),
+        (200.0, Some((20_000.0, 100.0))),
+        (200.0, Some((60_000.0, 1_000.0))),
+    ] {
+        let seldom = pauses.map_or_else(String::new, |(apart, long)| {
+            format!(", each {} s an arm pauses for {long} ms", apart / 1e3)
+        });
+        let world = World {
+            pauses,
+            ..World::alike(rate, 0.0)
+        };
         all.push(Scenario {
             metric: Metric::Latency,
-            ..still(&format!("{rate} rps, none fails, latency"), World::alike(rate, 0.0))
+            ..still(&format!("{rate} rps, none fails, latency{seldom}"), world)
         });
     }
     all

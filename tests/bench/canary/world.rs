@@ -8,7 +8,7 @@ use msctl::canary::{Counts, EDGES};
 use msctl::config::units::Weight;
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
-use rand_distr::{Binomial, Distribution, Exp1, Poisson};
+use rand_distr::{Binomial, Distribution, Exp1, Normal, Poisson};
 
 /// The arms, as the places of an array.
 pub(crate) const STABLE: usize = 0;
@@ -23,7 +23,11 @@ const STORM: (f64, f64) = (0.2, 20.0);
 const BURST: u64 = 5_000;
 const MINUTE: u64 = 60_000;
 
-/// How long answers take: log-normal with a median of 20 ms and a σ of 0.8 (a p99 of 128 ms), and this on top.
+/// How long answers usually take: log-normal, with a median in milliseconds and a σ that make a p99 of 128 ms.
+const MEDIAN: f64 = 20.0;
+const SIGMA: f64 = 0.8;
+
+/// What comes on top of that.
 #[derive(Clone, Copy)]
 pub(crate) enum Times {
     Usual,
@@ -45,6 +49,9 @@ pub(crate) struct World {
     pub(crate) storms: bool,
     /// Whether failures come in bursts of one arm: its chance of failure times a factor of mean 1 and variance 1.
     pub(crate) bursts: bool,
+    /// Each arm is one process that answers nothing for a while now and then: milliseconds from one pause to the next, and how long
+    /// they are, on average.
+    pub(crate) pauses: Option<(f64, f64)>,
 }
 
 impl World {
@@ -56,6 +63,7 @@ impl World {
             times: [Times::Usual; 2],
             storms: false,
             bursts: false,
+            pauses: None,
         }
     }
 
@@ -196,6 +204,26 @@ impl Traffic {
                 left = trials(dice, left, onward);
                 left
             });
+            if let Some(pauses) = self.world.pauses {
+                self.pause(dice, pauses, new);
+            }
+        }
+    }
+
+    /// What comes in during a pause waits for its end.
+    fn pause(&self, dice: &mut SmallRng, (apart, long): (f64, f64), new: &mut Tally) {
+        let tick = number(self.tick);
+        let usual = Normal::new(0.0, SIGMA).expect("a deviation");
+        for _ in 0..arrivals(dice, tick / apart) {
+            let long = long * dice.sample::<f64, _>(Exp1);
+            for _ in 0..arrivals(dice, number(new.requests) * long / tick) {
+                let usual = MEDIAN * libm::exp(usual.sample(dice));
+                let longer = usual + long * dice.random::<f64>();
+                for (count, bound) in new.slower.iter_mut().zip(BOUNDS) {
+                    let bound = f64::from(bound);
+                    *count = (*count + u64::from(usual <= bound && longer > bound)).min(new.requests);
+                }
+            }
         }
     }
 
@@ -220,7 +248,7 @@ impl Times {
             if bound <= 0.0 {
                 return 1.0;
             }
-            let z = libm::log(bound / 20.0) / 0.8;
+            let z = libm::log(bound / MEDIAN) / SIGMA;
             libm::erfc(z / std::f64::consts::SQRT_2) / 2.0
         };
         match self {
