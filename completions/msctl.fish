@@ -139,7 +139,7 @@ complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subc
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from run" -l kubeconfig -d 'The kubeconfig (default: KUBECONFIG, then ~/.kube/config)' -r -F
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from run" -l context -d 'The context in it (default: the current one)' -r
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from run" -s n -l namespace -d 'The namespace (default: that of msctl.yaml)' -r
-complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from run" -l route -d 'What splits the traffic: virtualservice/NAME, httproute/NAME or grpcroute/NAME (default: the `VirtualService` called as the service)' -r
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from run" -l route -d 'What splits the traffic: virtualservice/NAME, httproute/NAME or grpcroute/NAME, KIND/NAMESPACE/NAME for one elsewhere; several move together (default: the `VirtualService` called as the service)' -r
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from run" -l stable -d 'The Service of stable, where each arm has one of its own' -r
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from run" -l canary -d 'The Service of the canary' -r
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from run" -l mesh -d 'Where istiod is; its proxies are asked what is in force' -r
@@ -166,7 +166,7 @@ complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subc
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from start" -l kubeconfig -d 'The kubeconfig (default: KUBECONFIG, then ~/.kube/config)' -r -F
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from start" -l context -d 'The context in it (default: the current one)' -r
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from start" -s n -l namespace -d 'The namespace (default: that of msctl.yaml)' -r
-complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from start" -l route -d 'What splits the traffic: virtualservice/NAME, httproute/NAME or grpcroute/NAME (default: the `VirtualService` called as the service)' -r
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from start" -l route -d 'What splits the traffic: virtualservice/NAME, httproute/NAME or grpcroute/NAME, KIND/NAMESPACE/NAME for one elsewhere; several move together (default: the `VirtualService` called as the service)' -r
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from start" -l stable -d 'The Service of stable, where each arm has one of its own' -r
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from start" -l canary -d 'The Service of the canary' -r
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from start" -l mesh -d 'Where istiod is; its proxies are asked what is in force' -r
@@ -193,7 +193,7 @@ complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subc
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from status" -l kubeconfig -d 'The kubeconfig (default: KUBECONFIG, then ~/.kube/config)' -r -F
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from status" -l context -d 'The context in it (default: the current one)' -r
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from status" -s n -l namespace -d 'The namespace (default: that of msctl.yaml)' -r
-complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from status" -l route -d 'What splits the traffic: virtualservice/NAME, httproute/NAME or grpcroute/NAME (default: the `VirtualService` called as the service)' -r
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from status" -l route -d 'What splits the traffic: virtualservice/NAME, httproute/NAME or grpcroute/NAME, KIND/NAMESPACE/NAME for one elsewhere; several move together (default: the `VirtualService` called as the service)' -r
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from status" -l stable -d 'The Service of stable, where each arm has one of its own' -r
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from status" -l canary -d 'The Service of the canary' -r
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from status" -l mesh -d 'Where istiod is; its proxies are asked what is in force' -r
@@ -205,7 +205,7 @@ complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subc
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from watch" -l kubeconfig -d 'The kubeconfig (default: KUBECONFIG, then ~/.kube/config)' -r -F
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from watch" -l context -d 'The context in it (default: the current one)' -r
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from watch" -s n -l namespace -d 'The namespace (default: that of msctl.yaml)' -r
-complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from watch" -l route -d 'What splits the traffic: virtualservice/NAME, httproute/NAME or grpcroute/NAME (default: the `VirtualService` called as the service)' -r
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from watch" -l route -d 'What splits the traffic: virtualservice/NAME, httproute/NAME or grpcroute/NAME, KIND/NAMESPACE/NAME for one elsewhere; several move together (default: the `VirtualService` called as the service)' -r
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from watch" -l stable -d 'The Service of stable, where each arm has one of its own' -r
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from watch" -l canary -d 'The Service of the canary' -r
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from watch" -l mesh -d 'Where istiod is; its proxies are asked what is in force' -r
@@ -217,7 +217,7 @@ complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subc
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from abort" -l kubeconfig -d 'The kubeconfig (default: KUBECONFIG, then ~/.kube/config)' -r -F
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from abort" -l context -d 'The context in it (default: the current one)' -r
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from abort" -s n -l namespace -d 'The namespace (default: that of msctl.yaml)' -r
-complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from abort" -l route -d 'What splits the traffic: virtualservice/NAME, httproute/NAME or grpcroute/NAME (default: the `VirtualService` called as the service)' -r
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from abort" -l route -d 'What splits the traffic: virtualservice/NAME, httproute/NAME or grpcroute/NAME, KIND/NAMESPACE/NAME for one elsewhere; several move together (default: the `VirtualService` called as the service)' -r
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from abort" -l stable -d 'The Service of stable, where each arm has one of its own' -r
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from abort" -l canary -d 'The Service of the canary' -r
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from abort" -l mesh -d 'Where istiod is; its proxies are asked what is in force' -r
@@ -229,7 +229,7 @@ complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subc
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from pause" -l kubeconfig -d 'The kubeconfig (default: KUBECONFIG, then ~/.kube/config)' -r -F
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from pause" -l context -d 'The context in it (default: the current one)' -r
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from pause" -s n -l namespace -d 'The namespace (default: that of msctl.yaml)' -r
-complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from pause" -l route -d 'What splits the traffic: virtualservice/NAME, httproute/NAME or grpcroute/NAME (default: the `VirtualService` called as the service)' -r
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from pause" -l route -d 'What splits the traffic: virtualservice/NAME, httproute/NAME or grpcroute/NAME, KIND/NAMESPACE/NAME for one elsewhere; several move together (default: the `VirtualService` called as the service)' -r
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from pause" -l stable -d 'The Service of stable, where each arm has one of its own' -r
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from pause" -l canary -d 'The Service of the canary' -r
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from pause" -l mesh -d 'Where istiod is; its proxies are asked what is in force' -r
@@ -241,7 +241,7 @@ complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subc
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from resume" -l kubeconfig -d 'The kubeconfig (default: KUBECONFIG, then ~/.kube/config)' -r -F
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from resume" -l context -d 'The context in it (default: the current one)' -r
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from resume" -s n -l namespace -d 'The namespace (default: that of msctl.yaml)' -r
-complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from resume" -l route -d 'What splits the traffic: virtualservice/NAME, httproute/NAME or grpcroute/NAME (default: the `VirtualService` called as the service)' -r
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from resume" -l route -d 'What splits the traffic: virtualservice/NAME, httproute/NAME or grpcroute/NAME, KIND/NAMESPACE/NAME for one elsewhere; several move together (default: the `VirtualService` called as the service)' -r
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from resume" -l stable -d 'The Service of stable, where each arm has one of its own' -r
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from resume" -l canary -d 'The Service of the canary' -r
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from resume" -l mesh -d 'Where istiod is; its proxies are asked what is in force' -r
@@ -261,7 +261,7 @@ complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subc
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from promote" -l kubeconfig -d 'The kubeconfig (default: KUBECONFIG, then ~/.kube/config)' -r -F
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from promote" -l context -d 'The context in it (default: the current one)' -r
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from promote" -s n -l namespace -d 'The namespace (default: that of msctl.yaml)' -r
-complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from promote" -l route -d 'What splits the traffic: virtualservice/NAME, httproute/NAME or grpcroute/NAME (default: the `VirtualService` called as the service)' -r
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from promote" -l route -d 'What splits the traffic: virtualservice/NAME, httproute/NAME or grpcroute/NAME, KIND/NAMESPACE/NAME for one elsewhere; several move together (default: the `VirtualService` called as the service)' -r
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from promote" -l stable -d 'The Service of stable, where each arm has one of its own' -r
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from promote" -l canary -d 'The Service of the canary' -r
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from promote" -l mesh -d 'Where istiod is; its proxies are asked what is in force' -r
@@ -274,7 +274,7 @@ complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subc
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from set" -l kubeconfig -d 'The kubeconfig (default: KUBECONFIG, then ~/.kube/config)' -r -F
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from set" -l context -d 'The context in it (default: the current one)' -r
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from set" -s n -l namespace -d 'The namespace (default: that of msctl.yaml)' -r
-complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from set" -l route -d 'What splits the traffic: virtualservice/NAME, httproute/NAME or grpcroute/NAME (default: the `VirtualService` called as the service)' -r
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from set" -l route -d 'What splits the traffic: virtualservice/NAME, httproute/NAME or grpcroute/NAME, KIND/NAMESPACE/NAME for one elsewhere; several move together (default: the `VirtualService` called as the service)' -r
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from set" -l stable -d 'The Service of stable, where each arm has one of its own' -r
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from set" -l canary -d 'The Service of the canary' -r
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from set" -l mesh -d 'Where istiod is; its proxies are asked what is in force' -r
@@ -286,7 +286,7 @@ complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subc
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from guard" -l kubeconfig -d 'The kubeconfig (default: KUBECONFIG, then ~/.kube/config)' -r -F
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from guard" -l context -d 'The context in it (default: the current one)' -r
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from guard" -s n -l namespace -d 'The namespace (default: that of msctl.yaml)' -r
-complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from guard" -l route -d 'What splits the traffic: virtualservice/NAME, httproute/NAME or grpcroute/NAME (default: the `VirtualService` called as the service)' -r
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from guard" -l route -d 'What splits the traffic: virtualservice/NAME, httproute/NAME or grpcroute/NAME, KIND/NAMESPACE/NAME for one elsewhere; several move together (default: the `VirtualService` called as the service)' -r
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from guard" -l stable -d 'The Service of stable, where each arm has one of its own' -r
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from guard" -l canary -d 'The Service of the canary' -r
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from guard" -l mesh -d 'Where istiod is; its proxies are asked what is in force' -r

@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::Route;
 use crate::canary::machine::Ask;
 use crate::canary::plan::Plan;
 use crate::canary::router::version;
@@ -34,6 +35,9 @@ pub struct Mark {
     pub original: Value,
     /// The plan, for whoever takes the release over without its journal.
     pub plan: Plan,
+    /// All the route objects that it moves, for whoever knows of this one only.
+    #[serde(default)]
+    pub routes: Vec<Route>,
     /// What somebody asks of its driver.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asked: Option<Asked>,
@@ -101,6 +105,7 @@ mod tests {
             started: "2026-11-25T12:00:00Z".into(),
             original: json!([100, 0]),
             plan: Plan::new(&Canary::default(), 5_000),
+            routes: Vec::new(),
             asked: Some(Asked {
                 ask: Ask::Pause,
                 by: "ben@desk".into(),

@@ -1,4 +1,4 @@
-//! A release on a service mesh: the route object that splits the traffic, the pods of the canary, the proxies that show what is in
+//! A release on a service mesh: the route objects that split the traffic, the pods of the canary, the proxies that show what is in
 //! force, the lease that keeps drivers apart.
 
 mod dump;
@@ -6,6 +6,7 @@ mod lease;
 mod mark;
 mod progress;
 mod proxies;
+mod route;
 mod router;
 
 pub use dump::Arms;
@@ -13,19 +14,20 @@ pub use lease::{Holder, Lease, Occupied};
 pub use mark::{Asked, Mark};
 pub use progress::Progress;
 pub use proxies::{Lag, Proxies};
+pub use route::{Found, Route};
 pub use router::{Board, MeshRouter};
 
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::journal::Header;
 use super::meter::form::{Form, Matcher};
 use super::meter::prometheus::Question;
-use super::router::{Destination, RouteKind, Splits, Wanted, find, version};
+use super::router::{Destination, Wanted, find};
 use crate::config::units::Weight;
 use crate::failure::{Failure, Kind};
-use crate::remote::kube::{Cluster, FIELD_MANAGER};
+use crate::remote::kube::Cluster;
 
 /// What a release moves, as its user names it.
 #[derive(Clone, Debug)]
@@ -34,10 +36,8 @@ pub struct Target {
     pub namespace: String,
     /// What is released; the lease is called after it.
     pub service: String,
-    /// What kind of object splits the traffic.
-    pub kind: RouteKind,
-    /// The name of that object.
-    pub route: String,
+    /// The objects that split the traffic, at least one: they move together, one after the other.
+    pub routes: Vec<Route>,
     /// What serves today.
     pub stable: Destination,
     /// What is tried.
@@ -47,33 +47,10 @@ pub struct Target {
 }
 
 impl Target {
-    /// The API and the kind of the route object.
-    pub const fn kind_of_object(&self) -> (&'static str, &'static str) {
-        match self.kind {
-            RouteKind::VirtualService => ("networking.istio.io/v1", "VirtualService"),
-            RouteKind::HttpRoute => ("gateway.networking.k8s.io/v1", "HTTPRoute"),
-            RouteKind::GrpcRoute => ("gateway.networking.k8s.io/v1", "GRPCRoute"),
-        }
-    }
-
-    /// What the API server and kubectl call objects of this kind.
-    pub const fn plural(&self) -> &'static str {
-        match self.kind {
-            RouteKind::VirtualService => "virtualservices",
-            RouteKind::HttpRoute => "httproutes",
-            RouteKind::GrpcRoute => "grpcroutes",
-        }
-    }
-
-    /// Where the route object is.
-    pub fn path(&self) -> String {
-        let (group, plural) = (self.kind_of_object().0, self.plural());
-        format!("/apis/{group}/namespaces/{}/{plural}/{}", self.namespace, self.route)
-    }
-
-    /// What a person calls the route object.
+    /// What a person calls its route objects.
     pub fn name(&self) -> String {
-        format!("{} {}/{}", self.kind_of_object().1, self.namespace, self.route)
+        let titles: Vec<String> = self.routes.iter().map(Route::title).collect();
+        titles.join(" and the ")
     }
 
     /// What the lease of its driver is called.
@@ -81,28 +58,62 @@ impl Target {
         format!("msctl-canary-{}", self.service)
     }
 
-    fn wanted(&self) -> Wanted {
-        Wanted {
-            stable: self.stable.clone(),
-            canary: self.canary.clone(),
-            namespace: self.namespace.clone(),
-        }
+    /// The route objects as they are.
+    pub fn look(&self, cluster: &Cluster) -> Result<Vec<Found>, Failure> {
+        self.routes.iter().map(|route| self.find(cluster, route)).collect()
     }
 
-    /// The route object as it is, and where in it the split is.
-    pub fn look(&self, cluster: &Cluster) -> Result<(Value, Splits), Failure> {
-        let object = cluster.get(&self.path()).map_err(|refusal| {
+    fn find(&self, cluster: &Cluster, route: &Route) -> Result<Found, Failure> {
+        let object = cluster.get(&route.path()).map_err(|refusal| {
             let missing = refusal.code() == Some(404);
-            let failure = refusal.failed(format!("cannot read the {}", self.name()));
+            let failure = refusal.failed(format!("cannot read the {}", route.title()));
             if missing {
                 failure.hint("msctl generate istio    makes it; kubectl apply -k deploy/istio puts it there")
             } else {
                 failure
             }
         })?;
-        let splits = find(self.kind, &object, &self.wanted())
-            .map_err(|problem| Failure::new(Kind::Config, format!("the {}: {problem}", self.name())))?;
-        Ok((object, splits))
+        let wanted = Wanted {
+            stable: self.stable.clone(),
+            canary: self.canary.clone(),
+            namespace: route.namespace.clone(),
+        };
+        let splits = find(route.kind, &object, &wanted)
+            .map_err(|problem| Failure::new(Kind::Config, format!("the {}: {problem}", route.title())))?;
+        Ok(Found {
+            route: route.clone(),
+            object,
+            splits,
+        })
+    }
+
+    /// The share of the canary, as all of its objects ask for it.
+    pub fn asked(found: &[Found]) -> Result<Weight, Failure> {
+        let mut agreed = None;
+        for one in found {
+            let share = one.asked()?;
+            let (first, of_first) = *agreed.get_or_insert((one, share));
+            if share != of_first {
+                let (first, other) = (first.route.title(), one.route.title());
+                let message = format!("the {first} gives the canary {of_first}, the {other} {share}");
+                return Err(Failure::new(Kind::Conflict, message));
+            }
+        }
+        Ok(agreed.map_or(Weight::NONE, |(_, share)| share))
+    }
+
+    /// Takes in all that this release moves: who knows one of its route objects finds the others by its mark.
+    pub fn take_in(&mut self, mark: &Mark) {
+        for route in &mark.routes {
+            if !self.routes.contains(route) {
+                self.routes.push(route.clone());
+            }
+        }
+    }
+
+    /// The release that is under way by any of them.
+    pub fn marked(found: &[Found]) -> Result<Option<Mark>, Failure> {
+        found.iter().find_map(|one| one.marked().transpose()).transpose()
     }
 
     /// How many of the canary's pods are ready, and how many there are.
@@ -114,13 +125,6 @@ impl Target {
             .map_err(|refusal| refusal.failed(format!("cannot list the pods `{}`", self.pods)))?;
         let pods = list["items"].as_array().map_or(&[][..], Vec::as_slice);
         Ok((pods.iter().filter(|pod| is_ready(pod)).count(), pods.len()))
-    }
-
-    /// The share of the canary, as the object asks for it.
-    pub fn asked(&self, object: &Value, splits: &Splits) -> Result<Weight, Failure> {
-        splits
-            .weight(object)
-            .map_err(|problem| Failure::new(Kind::Conflict, format!("the {}: {problem}", self.name())))
     }
 
     /// Which counters of a Prometheus are whose.
@@ -147,42 +151,38 @@ impl Target {
         }
     }
 
-    /// Marks the route object as being in this release; what stands there for good is kept in the mark.
+    /// Marks the route objects as being in this release; what stands there for good is kept in the marks.
     pub fn mark(&self, cluster: &Cluster, header: &Header, driver: &str) -> Result<(), Failure> {
-        let refused = format!("cannot mark the {}", self.name());
-        self.change(cluster, &refused, |object, splits| {
-            if let Some(other) = self.marked(object)? {
-                let message = format!("the {} is in the release {} by now", self.name(), other.id);
-                return Err(Failure::new(Kind::Conflict, message).note("Nothing was changed."));
-            }
-            let mark = Mark {
-                id: header.id.clone(),
-                driver: driver.to_owned(),
-                started: header.started.clone(),
-                // What is adopted in the middle has no weights to put back: all goes to stable.
-                original: match splits.weight(object) {
-                    Ok(Weight::NONE) => splits.original(object),
-                    _ => Value::Null,
-                },
-                plan: header.plan.clone(),
-                asked: None,
-                held: false,
-            };
-            mark.put(object)
-                .map(Some)
-                .map_err(|why| Failure::new(Kind::Config, why))
-        })
-    }
-
-    /// The mark on this object.
-    pub fn marked(&self, object: &Value) -> Result<Option<Mark>, Failure> {
-        Mark::of(object).map_err(|why| Failure::new(Kind::Config, format!("the {}: {why}", self.name())))
+        for route in &self.routes {
+            let refused = format!("cannot mark the {}", route.title());
+            self.change(cluster, route, &refused, |found| {
+                if let Some(other) = found.marked()? {
+                    let message = format!("the {} is in the release {} by now", route.title(), other.id);
+                    return Err(Failure::new(Kind::Conflict, message).note("Nothing was changed."));
+                }
+                let mark = Mark {
+                    id: header.id.clone(),
+                    driver: driver.to_owned(),
+                    started: header.started.clone(),
+                    // What is adopted in the middle has no weights to put back: all goes to stable.
+                    original: match found.asked() {
+                        Ok(Weight::NONE) => found.splits.original(&found.object),
+                        _ => Value::Null,
+                    },
+                    plan: header.plan.clone(),
+                    routes: self.routes.clone(),
+                    asked: None,
+                    held: false,
+                };
+                found.put(&mark).map(Some)
+            })?;
+        }
+        Ok(())
     }
 
     /// The release that is under way.
     pub fn under_way(&self, cluster: &Cluster) -> Result<Option<Mark>, Failure> {
-        let (object, _) = self.look(cluster)?;
-        self.marked(&object)
+        Self::marked(&self.look(cluster)?)
     }
 
     /// Who drives it: the holder of its lease, alive or not.
@@ -192,103 +192,112 @@ impl Target {
             .map_err(|refusal| refusal.failed(format!("cannot read the lease `{name}`")))
     }
 
-    /// Changes the mark of a release that is under way. Without one, or when it is another's by now, nothing is changed.
+    /// Changes the marks of a release that is under way. Without one, or when it is another's by now, nothing is changed.
     pub fn remark(&self, cluster: &Cluster, id: &str, mut change: impl FnMut(&mut Mark)) -> Result<(), Failure> {
-        let refused = format!("cannot mark the {}", self.name());
-        self.change(cluster, &refused, |object, _| {
-            let Some(mut mark) = self.marked(object)?.filter(|mark| mark.id == id) else {
-                let message = format!("the release {id} of the {} is over", self.name());
-                return Err(Failure::new(Kind::Conflict, message).note("Nothing was changed."));
-            };
-            change(&mut mark);
-            mark.put(object)
-                .map(Some)
-                .map_err(|why| Failure::new(Kind::Config, why))
-        })
+        for route in &self.routes {
+            let refused = format!("cannot mark the {}", route.title());
+            self.change(cluster, route, &refused, |found| {
+                let Some(mut mark) = found.marked()?.filter(|mark| mark.id == id) else {
+                    let message = format!("the release {id} of the {} is over", route.title());
+                    return Err(Failure::new(Kind::Conflict, message).note("Nothing was changed."));
+                };
+                change(&mut mark);
+                found.put(&mark).map(Some)
+            })?;
+        }
+        Ok(())
     }
 
-    /// Gives the canary this share, whoever drives it and whatever its state is; what it was before.
+    /// Gives the canary this share, whoever drives it and whatever its state is; what it was before, where all agreed. Back to stable
+    /// an object that cannot be written keeps no other from it.
     pub fn set(&self, cluster: &Cluster, to: Weight, asked: Option<&Asked>) -> Result<Option<Weight>, Failure> {
-        let mut before = None;
-        let refused = format!("cannot patch the {}", self.name());
-        self.change(cluster, &refused, |object, splits| {
-            // Routes that do not agree have no one share, and are set all the same.
-            before = splits.weight(object).ok();
-            let patch = splits.patch(object, to);
-            let patch =
-                patch.map_err(|problem| Failure::new(Kind::Config, format!("the {}: {problem}", self.name())))?;
-            let mut operations = patch.as_array().cloned().unwrap_or_default();
-            if let (Some(asked), Ok(Some(mut mark))) = (asked, Mark::of(object)) {
-                mark.asked = Some(asked.clone());
-                if let Ok(Value::Array(put)) = mark.put(object) {
-                    operations.extend(put);
+        let (mut before, mut failed) = (Vec::new(), None);
+        for route in &self.routes {
+            let refused = format!("cannot patch the {}", route.title());
+            let mut was = None;
+            let changed = self.change(cluster, route, &refused, |found| {
+                // Routes that do not agree have no one share, and are set all the same.
+                was = found.asked().ok();
+                let mut operations = found.patch(to)?.as_array().cloned().unwrap_or_default();
+                if let (Some(asked), Ok(Some(mut mark))) = (asked, found.marked()) {
+                    mark.asked = Some(asked.clone());
+                    if let Ok(Value::Array(put)) = found.put(&mark) {
+                        operations.extend(put);
+                    }
                 }
+                let changes = operations.iter().any(|operation| operation["op"] != "test");
+                Ok(changes.then_some(Value::Array(operations)))
+            });
+            before.push(was);
+            match changed {
+                Err(failure) if to != Weight::NONE => return Err(failure),
+                Err(failure) => _ = failed.get_or_insert(failure),
+                Ok(()) => {}
             }
-            let changes = operations.iter().any(|operation| operation["op"] != "test");
-            Ok(changes.then_some(Value::Array(operations)))
-        })?;
-        Ok(before)
+        }
+        match failed {
+            Some(failure) => Err(failure),
+            None => Ok(before
+                .first()
+                .copied()
+                .flatten()
+                .filter(|first| before.iter().all(|b| *b == Some(*first)))),
+        }
     }
 
-    /// Takes the mark of this release off; another one's stays. Where all traffic is stable's again and nobody else moved it, the
+    /// Takes the marks of this release off; another one's stay. Where all traffic is stable's again and nobody else moved it, the
     /// weights are put back as they stood.
     pub fn unmark(&self, cluster: &Cluster, id: &str, restore: bool) -> Result<(), Failure> {
-        self.change(cluster, "it cannot be taken off", |object, splits| {
-            let (Ok(Some(mark)), Some(remove)) = (Mark::of(object), Mark::remove(object)) else {
-                return Ok(None);
-            };
-            if mark.id != id {
-                return Ok(None);
-            }
-            let mut operations = remove.as_array().cloned().unwrap_or_default();
-            if restore
-                && splits.weight(object) == Ok(Weight::NONE)
-                && let Some(restore) = splits.restore(object, &mark.original)
-            {
-                operations.extend(restore.as_array().cloned().unwrap_or_default());
-            }
-            Ok(Some(operations.into()))
-        })?;
+        for route in &self.routes {
+            self.change(cluster, route, "it cannot be taken off", |found| {
+                let (Ok(Some(mark)), Some(remove)) = (found.marked(), Mark::remove(&found.object)) else {
+                    return Ok(None);
+                };
+                if mark.id != id {
+                    return Ok(None);
+                }
+                let mut operations = remove.as_array().cloned().unwrap_or_default();
+                if restore
+                    && found.asked().is_ok_and(|share| share == Weight::NONE)
+                    && let Some(restore) = found.splits.restore(&found.object, &mark.original)
+                {
+                    operations.extend(restore.as_array().cloned().unwrap_or_default());
+                }
+                Ok(Some(operations.into()))
+            })?;
+        }
         self.disown(cluster);
         Ok(())
     }
 
-    /// Gives up what writing weights made this program the owner of, so that whoever applies the object is asked nothing. Where
-    /// that fails, they are told of a conflict, and no more.
+    /// Gives up what writing weights made this program the owner of.
     pub fn disown(&self, cluster: &Cluster) {
-        let Ok(object) = cluster.get(&self.path()) else {
-            return;
-        };
-        let managers = object["metadata"]["managedFields"].as_array();
-        let managers = managers.map_or(&[][..], Vec::as_slice);
-        let others: Vec<&Value> = managers.iter().filter(|m| m["manager"] != FIELD_MANAGER).collect();
-        if !others.is_empty() && others.len() < managers.len() {
-            let mut operations = version(&object);
-            operations.push(json!({"op": "replace", "path": "/metadata/managedFields", "value": others}));
-            _ = cluster.patch(&self.path(), &Value::Array(operations));
+        for route in &self.routes {
+            route.disown(cluster);
         }
     }
 
-    /// Changes the route object as `decide` says; where somebody else changed it since it was read, it is read and decided anew.
+    /// Changes a route object as `decide` says; where somebody else changed it since it was read, it is read and decided anew.
     fn change(
         &self,
         cluster: &Cluster,
+        route: &Route,
         refused: &str,
-        mut decide: impl FnMut(&Value, &Splits) -> Result<Option<Value>, Failure>,
+        mut decide: impl FnMut(&Found) -> Result<Option<Value>, Failure>,
     ) -> Result<(), Failure> {
         let mut last = None;
         for _ in 0..TRIES {
-            let (object, splits) = self.look(cluster)?;
-            let Some(operations) = decide(&object, &splits)? else {
+            let found = self.find(cluster, route)?;
+            let Some(operations) = decide(&found)? else {
                 return Ok(());
             };
-            match cluster.patch(&self.path(), &operations) {
+            match cluster.patch(&route.path(), &operations) {
                 Ok(_) => return Ok(()),
                 Err(refusal) if matches!(refusal.code(), Some(409 | 422)) => last = Some(refusal),
                 Err(refusal) => return Err(refusal.failed(refused)),
             }
         }
-        let what = format!("the {} was changed by others {TRIES} times in a row", self.name());
+        let what = format!("the {} was changed by others {TRIES} times in a row", route.title());
         Err(match last {
             Some(refusal) => refusal.failed(what),
             None => Failure::new(Kind::Conflict, what),

@@ -1,13 +1,12 @@
-//! Moves the traffic of a mesh: weight leaves of one route object, patched and read back, and shown by the proxies.
+//! Moves the traffic of a mesh: weight leaves of route objects, patched and read back, and shown by the proxies.
 
 use std::cell::RefCell;
 use std::rc::Rc;
 
 use serde_json::Value;
 
-use super::{Lease, Mark, Proxies, Target};
+use super::{Found, Lease, Proxies, Route, Target};
 use crate::canary::machine::Ask;
-use crate::canary::router::Splits;
 use crate::canary::{Router, Seen};
 use crate::config::units::Weight;
 use crate::failure::{Failure, Kind};
@@ -24,9 +23,9 @@ pub struct MeshRouter<'a> {
     proxies: Proxies,
     lease: Lease<'a>,
     board: Board,
-    /// Rings when the route object is changed.
-    bell: Bell,
-    /// The field manager whose re-apply of the object is put right, and not obeyed.
+    /// Each rings when its route object is changed.
+    bells: Vec<Bell>,
+    /// The field manager whose re-apply of an object is put right, and not obeyed.
     reassert: Option<String>,
     /// What was written last, and whether the proxies have shown it.
     written: Option<Written>,
@@ -49,7 +48,7 @@ impl<'a> MeshRouter<'a> {
     /// A router that has moved nothing yet.
     pub fn new(cluster: &'a Cluster, target: Target, proxies: Proxies, lease: Lease<'a>, board: Board) -> Self {
         Self {
-            bell: cluster.bell(&target.path()),
+            bells: target.routes.iter().map(|route| cluster.bell(&route.path())).collect(),
             cluster,
             target,
             proxies,
@@ -82,8 +81,8 @@ impl<'a> MeshRouter<'a> {
     }
 
     /// What others ask of the release by its mark.
-    fn listen(&mut self, object: &Value) {
-        let mark = Mark::of(object).ok().flatten();
+    fn listen(&mut self, found: &[Found]) {
+        let mark = Target::marked(found).ok().flatten();
         let asked = mark.and_then(|mark| mark.asked).map(|asked| (asked.ask, asked.by));
         if asked != self.heard {
             self.heard.clone_from(&asked);
@@ -91,17 +90,15 @@ impl<'a> MeshRouter<'a> {
         }
     }
 
-    /// The object asks for a weight that this release did not write.
-    fn changed(&mut self, object: &Value, splits: &Splits, asked: Weight, ours: Weight) -> Result<Seen, Failure> {
-        let name = self.target.name();
+    /// This object asks for a weight that this release did not write.
+    fn changed(&mut self, found: &Found, asked: Weight, ours: Weight) -> Result<Seen, Failure> {
+        let name = found.route.title();
         let again = self.reassert.as_deref();
-        let who = author(object, again);
+        let who = author(&found.object, again);
         let aborted = matches!(self.untold, Some((Ask::Abort, _)));
         if again.is_some() && who.as_deref() == again && !aborted {
-            let put_back = splits.patch(object, ours);
-            let put_back = put_back.map_err(|problem| Failure::new(Kind::Config, format!("the {name}: {problem}")))?;
             // Where somebody was quicker, it is read again and decided again.
-            let patched = self.cluster.patch(&self.target.path(), &put_back);
+            let patched = self.cluster.patch(&found.route.path(), &found.patch(ours)?);
             self.written = Some(Written { to: ours, shown: false });
             let who = who.unwrap_or_default();
             let why = match patched {
@@ -124,6 +121,25 @@ impl<'a> MeshRouter<'a> {
         let by = who.map(|who| format!(" by {who}")).unwrap_or_default();
         let why = format!("the {name} gives the canary {asked}{by}, not {ours} as it was written");
         Ok(Seen::Others(asked, why))
+    }
+
+    /// Writes one of the objects, if it asks for something else; `attempted` may stand there.
+    fn write_one(&self, route: &Route, to: Weight, attempted: Option<Weight>) -> Result<(), Failure> {
+        let written = self.written;
+        let refused = format!("cannot patch the {}", route.title());
+        self.target.change(self.cluster, route, &refused, |found| {
+            let before = found.asked()?;
+            if before == to {
+                return Ok(None);
+            }
+            // Forward only from where this release left it; back to stable from wherever it is.
+            let expected = written.map_or(Weight::NONE, |w| w.to);
+            if to != Weight::NONE && before != expected && Some(before) != attempted {
+                let message = format!("the {} gives the canary {before}, not {expected}", route.title());
+                return Err(Failure::new(Kind::Conflict, message));
+            }
+            found.patch(to).map(Some)
+        })
     }
 }
 
@@ -149,25 +165,18 @@ fn author(object: &Value, again: Option<&str>) -> Option<String> {
 
 impl Router for MeshRouter<'_> {
     fn write(&mut self, to: Weight) -> Result<(), Failure> {
-        let (target, written, attempted) = (&self.target, self.written, self.attempted);
-        self.attempted = Some(to);
-        let refused = format!("cannot patch the {}", target.name());
-        target.change(self.cluster, &refused, |object, splits| {
-            let before = target.asked(object, splits)?;
-            if before == to {
-                return Ok(None);
+        let before = self.attempted.replace(to);
+        let mut failed = None;
+        for route in &self.target.routes {
+            match self.write_one(route, to, before) {
+                // Back to stable, one that cannot be written keeps no other from it.
+                Err(failure) if to == Weight::NONE => _ = failed.get_or_insert(failure),
+                written => written?,
             }
-            // Forward only from where this release left it; back to stable from wherever it is.
-            let expected = written.map_or(Weight::NONE, |w| w.to);
-            if to != Weight::NONE && before != expected && Some(before) != attempted {
-                let message = format!("the {} gives the canary {before}, not {expected}", target.name());
-                return Err(Failure::new(Kind::Conflict, message));
-            }
-            let operations = splits.patch(object, to);
-            operations
-                .map(Some)
-                .map_err(|problem| Failure::new(Kind::Config, format!("the {}: {problem}", target.name())))
-        })?;
+        }
+        if let Some(failure) = failed {
+            return Err(failure);
+        }
         self.attempted = None;
         if self.written.is_none_or(|w| w.to != to) {
             self.written = Some(Written { to, shown: false });
@@ -181,21 +190,35 @@ impl Router for MeshRouter<'_> {
             // The API server does not answer; the next request says so where it matters.
             _ => {}
         }
-        self.bell.hush();
-        let (object, splits) = self.target.look(self.cluster)?;
-        let asked = self.target.asked(&object, &splits)?;
-        self.lag = None;
-        self.listen(&object);
-        if self.attempted == Some(asked) && self.written.is_none_or(|w| w.to != asked) {
-            self.written = Some(Written {
-                to: asked,
-                shown: false,
-            });
+        for bell in &self.bells {
+            bell.hush();
         }
-        match self.written {
-            Some(Written { to, .. }) if to != asked && to != Weight::NONE => {
-                return self.changed(&object, &splits, asked, to);
+        let all = self.target.look(self.cluster)?;
+        let shares = all.iter().map(Found::asked).collect::<Result<Vec<_>, _>>()?;
+        self.lag = None;
+        self.listen(&all);
+        if let Some(to) = self.attempted
+            && shares.iter().all(|share| *share == to)
+            && self.written.is_none_or(|w| w.to != to)
+        {
+            self.written = Some(Written { to, shown: false });
+        }
+        if let Some(Written { to, .. }) = self.written
+            && to != Weight::NONE
+            && let Some((found, share)) = all.iter().zip(&shares).find(|(_, share)| **share != to)
+        {
+            if self.attempted == Some(*share) {
+                let message = format!(
+                    "the {} gives the canary {share}, others still {to}",
+                    found.route.title()
+                );
+                return Err(Failure::new(Kind::Unreachable, message));
             }
+            return self.changed(found, *share, to);
+        }
+        // Where they do not agree, the canary has traffic by that which gives it most.
+        let asked = shares.into_iter().max().unwrap_or(Weight::NONE);
+        match self.written {
             // On the way back, somebody else's weight is written over.
             Some(Written { to, shown: false }) if to == asked => {}
             _ => return Ok(Seen::InForce(asked)),
@@ -226,7 +249,7 @@ impl Router for MeshRouter<'_> {
     }
 
     fn rang(&mut self) -> bool {
-        self.bell.rang()
+        self.bells.iter().any(Bell::rang)
     }
 }
 

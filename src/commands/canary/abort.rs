@@ -31,7 +31,7 @@ pub struct Args {
 /// Back.
 pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     let clock = Clock::start();
-    let placed = args.place.find(context)?;
+    let placed = args.place.find(context)?.whole();
     let asked = Asked {
         ask: Ask::Abort,
         by: person(context),

@@ -4,7 +4,7 @@ use super::drive::person;
 use super::herald::asks;
 use super::place::{Place, Placed};
 use crate::canary::machine::Ask;
-use crate::canary::mesh::{Asked, Holder, Mark};
+use crate::canary::mesh::{Asked, Holder, Mark, Target};
 use crate::commands::Context;
 use crate::config::freeze::Freeze;
 use crate::failure::{Exit, Failure, Kind};
@@ -40,7 +40,7 @@ pub struct PromoteArgs {
 
 /// Asks it to wait.
 pub fn pause(args: &PauseArgs, context: &Context) -> Result<Exit, Failure> {
-    let placed = args.place.find(context)?;
+    let placed = args.place.find(context)?.whole();
     let (mark, holder) = under_way(&placed)?;
     let holder = driven(&mark, holder)?;
     ask(&placed, &mark, &holder, Ask::Pause, context)
@@ -48,11 +48,10 @@ pub fn pause(args: &PauseArgs, context: &Context) -> Result<Exit, Failure> {
 
 /// Takes the step as done.
 pub fn promote(args: &PromoteArgs, context: &Context) -> Result<Exit, Failure> {
-    let placed = args.place.find(context)?;
+    let placed = args.place.find(context)?.whole();
     let (mark, holder) = under_way(&placed)?;
     let holder = driven(&mark, holder)?;
-    let (object, splits) = placed.target.look(&placed.cluster)?;
-    let from = placed.target.asked(&object, &splits)?;
+    let from = Target::asked(&placed.target.look(&placed.cluster)?)?;
     let what = if args.full {
         Ask::Finish { from }
     } else {

@@ -10,7 +10,7 @@ use crate::canary::Meter;
 use crate::canary::driver::{Driver, TakeOver};
 use crate::canary::journal::{Header, Journal};
 use crate::canary::machine::{Machine, Outcome};
-use crate::canary::mesh::{Board, Lease, MeshRouter, Progress, Proxies, Target};
+use crate::canary::mesh::{Board, Lease, MeshRouter, Progress, Proxies, Route, Target};
 use crate::canary::meter::envoy::EnvoyMeter;
 use crate::canary::meter::form::Form;
 use crate::canary::meter::prometheus::PrometheusMeter;
@@ -241,10 +241,8 @@ pub(super) fn person(context: &Context) -> String {
 
 /// What a person types where msctl cannot do it.
 pub(super) fn by_hand(target: &Target) -> String {
-    let (plural, name) = (target.plural(), &target.route);
     let canary = target.canary.subset.as_deref().unwrap_or(&target.canary.host);
-    format!(
-        "By hand: kubectl edit {plural} {name} -n {}    and give {canary} the weight 0",
-        target.namespace
-    )
+    let edit = |route: &Route| format!("kubectl edit {} {} -n {}", route.plural(), route.name, route.namespace);
+    let edits: Vec<String> = target.routes.iter().map(edit).collect();
+    format!("By hand: {}    and give {canary} the weight 0", edits.join("; "))
 }

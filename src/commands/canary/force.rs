@@ -16,8 +16,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// Waits until every proxy shows this weight; how many do. `Stuck` when they do not in time, with what to type by hand.
 pub(super) fn in_force(placed: &Placed, weight: Weight) -> Result<usize, Failure> {
-    let (object, splits) = placed.target.look(&placed.cluster)?;
-    let proxies = placed.proxies(&object, &splits);
+    let proxies = placed.proxies(&placed.target.look(&placed.cluster)?);
     let clock = Clock::start();
     loop {
         let lag = match proxies.show(&placed.cluster, weight) {

@@ -48,7 +48,7 @@ struct Watched {
 
 /// Watches.
 pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
-    let placed = args.place.find(context)?;
+    let mut placed = args.place.find(context)?;
     let interrupt = Interrupt::watch()?;
     let mut watched: Option<Watched> = None;
     loop {
@@ -82,6 +82,7 @@ pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
                 if now.since.elapsed() < args.patience.duration() {
                     watched = Some(now);
                 } else {
+                    placed.target.take_in(&mark);
                     act(&placed, &mark, context)?;
                     if !args.keep {
                         return Ok(Exit::No);

@@ -89,13 +89,17 @@ impl<'a> Herald<'a> {
     }
 
     fn event(&self, news: &News) -> Value {
-        let Target { namespace, route, .. } = self.target;
-        let (version, kind) = self.target.kind_of_object();
+        // A release has one at least; an Event is about one.
+        let Some(route) = self.target.routes.first() else {
+            return Value::Null;
+        };
+        let (namespace, name) = (&self.target.namespace, &route.name);
+        let (version, kind) = route.api();
         let now = format!("{:.0}", Clock::now());
         json!({
             "apiVersion": "v1", "kind": "Event",
-            "metadata": {"generateName": format!("{route}.{}-", self.id), "namespace": namespace},
-            "involvedObject": {"apiVersion": version, "kind": kind, "namespace": namespace, "name": route},
+            "metadata": {"generateName": format!("{name}.{}-", self.id), "namespace": namespace},
+            "involvedObject": {"apiVersion": version, "kind": kind, "namespace": route.namespace, "name": name},
             "reason": news.reason, "type": if news.bad { "Warning" } else { "Normal" },
             "message": format!("{}: {} (driven by {})", self.about, news.message, self.driver),
             "source": {"component": "msctl"}, "reportingComponent": "msctl", "reportingInstance": self.driver,

@@ -3,10 +3,8 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use serde_json::Value;
-
-use crate::canary::mesh::{Arms, Proxies, Target};
-use crate::canary::router::{Destination, RouteKind, Splits};
+use crate::canary::mesh::{Arms, Found, Proxies, Route, Target};
+use crate::canary::router::{Destination, RouteKind};
 use crate::commands::Context;
 use crate::config::service::Service;
 use crate::failure::Failure;
@@ -28,10 +26,10 @@ pub(super) struct Place {
     #[arg(short, long, value_name = "NAME")]
     namespace: Option<String>,
 
-    /// What splits the traffic: virtualservice/NAME, httproute/NAME or grpcroute/NAME (default: the `VirtualService` called as the
-    /// service)
+    /// What splits the traffic: virtualservice/NAME, httproute/NAME or grpcroute/NAME, KIND/NAMESPACE/NAME for one elsewhere; several
+    /// move together (default: the `VirtualService` called as the service)
     #[arg(long, value_name = "KIND/NAME")]
-    route: Option<Route>,
+    route: Vec<Typed>,
 
     /// The Service of stable, where each arm has one of its own
     #[arg(long, value_name = "SERVICE", requires = "canary")]
@@ -48,17 +46,18 @@ pub(super) struct Place {
 
 /// What splits the traffic, as it is typed.
 #[derive(Clone, Debug)]
-pub(super) struct Route {
+pub(super) struct Typed {
     kind: RouteKind,
-    /// None: as the service is called.
-    name: Option<String>,
+    /// None: that of the release.
+    namespace: Option<String>,
+    name: String,
 }
 
-impl FromStr for Route {
+impl FromStr for Typed {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let (kind, name) = text.split_once('/').unwrap_or(("virtualservice", text));
+        let (kind, place) = text.split_once('/').unwrap_or(("virtualservice", text));
         let kind = match kind.to_lowercase().as_str() {
             "virtualservice" | "vs" => RouteKind::VirtualService,
             "httproute" => RouteKind::HttpRoute,
@@ -69,11 +68,19 @@ impl FromStr for Route {
                 ));
             }
         };
-        if name.is_empty() || name.contains(['/', '?', '#', '%']) {
+        let (namespace, name) = match place.split_once('/') {
+            Some((namespace, name)) => (Some(namespace), name),
+            None => (None, place),
+        };
+        let is_none = |name: &str| name.is_empty() || name.contains(['/', '?', '#', '%']);
+        if is_none(name) || namespace.is_some_and(is_none) {
             return Err("the route has no name".into());
         }
-        let name = Some(name.to_owned());
-        Ok(Self { kind, name })
+        Ok(Self {
+            kind,
+            namespace: namespace.map(str::to_owned),
+            name: name.to_owned(),
+        })
     }
 }
 
@@ -96,7 +103,7 @@ impl Place {
         };
         let cluster = Cluster::open(&access)?;
         let arms = [self.stable.as_ref(), self.canary.as_ref()];
-        let target = target(&service, self.namespace.as_ref(), self.route.as_ref(), arms);
+        let target = target(&service, self.namespace.as_ref(), &self.route, arms);
         Ok(Placed {
             service,
             cluster,
@@ -106,33 +113,51 @@ impl Place {
     }
 }
 
-/// What a release of this service moves: in this namespace, by this route, to these Services of the arms; where it is not said, as
+/// What a release of this service moves: in this namespace, by these routes, to these Services of the arms; where it is not said, as
 /// `msctl generate` makes it. No cluster is asked.
 pub(super) fn target(
     service: &Service,
     namespace: Option<&String>,
-    route: Option<&Route>,
+    typed: &[Typed],
     [stable, canary]: [Option<&String>; 2],
 ) -> Target {
     let namespace = namespace.cloned().unwrap_or_else(|| service.namespace());
     let name = service.name.to_string();
-    let Route { kind, name: route } = route.cloned().unwrap_or(Route {
+    let usual = Typed {
         kind: RouteKind::VirtualService,
-        name: None,
-    });
+        namespace: None,
+        name: name.clone(),
+    };
+    let typed = if typed.is_empty() { &[usual][..] } else { typed };
+    let mut routes: Vec<Route> = Vec::new();
+    for Typed {
+        kind,
+        namespace: elsewhere,
+        name,
+    } in typed
+    {
+        let route = Route {
+            kind: *kind,
+            namespace: elsewhere.as_ref().unwrap_or(&namespace).clone(),
+            name: name.clone(),
+        };
+        if !routes.contains(&route) {
+            routes.push(route);
+        }
+    }
     // A `VirtualService` has subsets of one Service, the Gateway API a Service of its own for each arm.
+    let has_subsets = routes.iter().all(|route| route.kind == RouteKind::VirtualService);
     let arm = |own: Option<&String>, track: &str| {
         let own = own.cloned();
-        let own = own.or_else(|| (kind != RouteKind::VirtualService).then(|| format!("{name}-{track}")));
+        let own = own.or_else(|| (!has_subsets).then(|| format!("{name}-{track}")));
         Destination {
             host: format!("{}.{namespace}.svc.cluster.local", own.as_ref().unwrap_or(&name)),
             subset: own.is_none().then(|| track.to_owned()),
         }
     };
     Target {
-        route: route.unwrap_or_else(|| name.clone()),
+        routes,
         pods: format!("app={name},track=canary"),
-        kind,
         stable: arm(stable, "stable"),
         canary: arm(canary, "canary"),
         service: name,
@@ -141,16 +166,27 @@ pub(super) fn target(
 }
 
 impl Placed {
-    /// The proxies that show what is in force where this object splits.
-    pub(super) fn proxies(&self, object: &Value, splits: &Splits) -> Proxies {
+    /// The proxies that show what is in force where these objects split.
+    pub(super) fn proxies(&self, found: &[Found]) -> Proxies {
+        let names: Vec<Vec<String>> = found.iter().map(Found::names).collect();
+        // One that goes by no name is looked for among all.
+        let all_have = names.iter().all(|names| !names.is_empty());
         Proxies {
             mesh: self.mesh.clone(),
             arms: Arms {
                 stable: self.target.stable.clone(),
                 canary: self.target.canary.clone(),
             },
-            routes: splits.names(object),
-            connections: splits.has_connections(),
+            routes: if all_have { names.concat() } else { Vec::new() },
+            connections: found.iter().any(|one| one.splits.has_connections()),
         }
+    }
+
+    /// With all that the release moves that is under way.
+    pub(super) fn whole(mut self) -> Self {
+        if let Ok(Some(mark)) = self.target.under_way(&self.cluster) {
+            self.target.take_in(&mark);
+        }
+        self
     }
 }

@@ -11,7 +11,7 @@ use super::show::exit;
 use crate::canary::driver::TakeOver;
 use crate::canary::journal::{Header, Journal, SCHEMA};
 use crate::canary::machine::{Ask, Machine, Outcome};
-use crate::canary::mesh::{Holder, Lease, Mark, Occupied};
+use crate::canary::mesh::{Holder, Lease, Mark, Occupied, Target};
 use crate::canary::replay::{Replay, replay};
 use crate::commands::Context;
 use crate::failure::{Exit, Failure, Kind};
@@ -46,7 +46,7 @@ enum Known {
 /// Goes on.
 pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     args.watching.check()?;
-    let placed = args.place.find(context)?;
+    let placed = args.place.find(context)?.whole();
     let (mark, holder) = under_way(&placed)?;
     let known = known(&mark, context)?;
     let alive = holder.filter(|holder| holder.alive);
@@ -123,9 +123,9 @@ fn take_over(
         Err(Occupied::Alive(holder)) => return ask(placed, mark, &holder, Ask::Go, context),
         Err(Occupied::Failed(failure)) => return Err(failure),
     };
-    let (object, splits) = target.look(cluster)?;
-    let weight = target.asked(&object, &splits)?;
-    let all_proxies = placed.proxies(&object, &splits);
+    let found = target.look(cluster)?;
+    let weight = Target::asked(&found)?;
+    let all_proxies = placed.proxies(&found);
     target.remark(cluster, &mark.id, |mark| {
         driver.clone_into(&mut mark.driver);
         mark.held = false;

@@ -10,7 +10,7 @@ use crate::canary::Meter;
 use crate::canary::driver::TakeOver;
 use crate::canary::journal::{Begun, Header, Journal};
 use crate::canary::machine::{Machine, OnStop};
-use crate::canary::mesh::{Lag, Lease, Proxies};
+use crate::canary::mesh::{Lag, Lease, Proxies, Target};
 use crate::canary::plan::Plan;
 use crate::commands::Context;
 use crate::config::units::{Span, Steps, Weight};
@@ -174,8 +174,8 @@ struct Begins<'a> {
 /// be seen.
 fn check<'a>(args: &Args, placed: &'a Placed) -> Result<Begins<'a>, Failure> {
     let Placed { cluster, target, .. } = placed;
-    let (object, splits) = target.look(cluster)?;
-    if let Some(other) = target.marked(&object)? {
+    let found = target.look(cluster)?;
+    if let Some(other) = Target::marked(&found)? {
         let message = format!(
             "the {} is in the release {}, which {} drives",
             target.name(),
@@ -188,7 +188,7 @@ fn check<'a>(args: &Args, placed: &'a Placed) -> Result<Begins<'a>, Failure> {
             .hint("msctl canary resume    goes on where it ended")
             .hint("msctl canary abort     gives stable all the traffic"));
     }
-    let weight = target.asked(&object, &splits)?;
+    let weight = Target::asked(&found)?;
     if weight != Weight::NONE && !args.adopt {
         let message = format!(
             "the canary has {weight} of the traffic already, by the {}",
@@ -209,7 +209,7 @@ fn check<'a>(args: &Args, placed: &'a Placed) -> Result<Begins<'a>, Failure> {
             target.namespace, target.pods
         )));
     }
-    let proxies = placed.proxies(&object, &splits);
+    let proxies = placed.proxies(&found);
     let mut meter = args.watching.meter(placed, &proxies)?;
     if let Err(failure) = meter.read()
         && failure.kind() != Kind::NoEvidence

@@ -7,7 +7,7 @@ use super::explain::words;
 use super::herald::asks;
 use super::place::{Place, Placed};
 use super::show::{cells, head, proxies};
-use crate::canary::mesh::{Asked, Holder, Lag, Mark, Progress};
+use crate::canary::mesh::{Asked, Holder, Lag, Mark, Progress, Target};
 use crate::commands::Context;
 use crate::config::units::Weight;
 use crate::failure::{Exit, Failure};
@@ -27,7 +27,7 @@ pub struct Args {
 
 /// Says it once.
 pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
-    let placed = args.place.find(context)?;
+    let placed = args.place.find(context)?.whole();
     let standing = Standing::see(&placed)?;
     let exit = standing.exit();
     context.ui.report(&standing);
@@ -109,18 +109,18 @@ impl Standing {
     /// As it is now.
     pub(super) fn see(placed: &Placed) -> Result<Self, Failure> {
         let (cluster, target) = (&placed.cluster, &placed.target);
-        let (object, splits) = target.look(cluster)?;
-        let (weight, problem) = match splits.weight(&object) {
+        let found = target.look(cluster)?;
+        let (weight, problem) = match Target::asked(&found) {
             Ok(weight) => (Some(weight), None),
             Err(problem) => (None, Some(problem.to_string())),
         };
-        let shown = weight.map(|weight| placed.proxies(&object, &splits).show(cluster, weight));
+        let shown = weight.map(|weight| placed.proxies(&found).show(cluster, weight));
         let (proxies, lag) = match shown {
             Some(Ok(count)) => (Some(count), None),
             Some(Err(lag @ (Lag::Behind(_) | Lag::Unseen(_)))) => (None, Some(lag.to_string())),
             None => (None, None),
         };
-        let release = target.marked(&object)?.map(|mark| {
+        let release = Target::marked(&found)?.map(|mark| {
             let holder = target.driver(cluster);
             Release::of(
                 mark,

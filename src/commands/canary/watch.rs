@@ -37,7 +37,7 @@ enum Pending {
 
 /// Watches, to its end.
 pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
-    let placed = args.place.find(context)?;
+    let placed = args.place.find(context)?.whole();
     let mut screen = Screen {
         placed: &placed,
         context,

@@ -95,7 +95,7 @@ pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
         Metrics::Istio => Form::Istio,
         Metrics::Envoy => Form::Envoy,
     };
-    let target = target(&service, args.namespace.as_ref(), None, [None; 2]);
+    let target = target(&service, args.namespace.as_ref(), &[], [None; 2]);
     let question = target.question(form, args.interval.duration());
     let server = Prometheus::new(address.clone(), DEADLINE)?;
     let progress = context.ui.progress("asking Prometheus");

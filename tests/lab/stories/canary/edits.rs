@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use msctl::canary::mesh::Target;
+use msctl::canary::mesh::{Route, Target};
 use msctl::canary::router::{Destination, RouteKind};
 use msctl::config::units::Weight;
 use msctl::failure::Kind;
@@ -174,10 +174,13 @@ fn edits_of_others_survive_and_nothing_but_weights_is_written() {
         subset: Some(subset.into()),
     };
     let target = Target {
-        namespace,
+        namespace: namespace.clone(),
         service: "payment".into(),
-        kind: RouteKind::VirtualService,
-        route: "payment".into(),
+        routes: vec![Route {
+            kind: RouteKind::VirtualService,
+            namespace: namespace.clone(),
+            name: "payment".into(),
+        }],
         stable: arm("stable"),
         canary: arm("canary"),
         pods: "app=payment".into(),
