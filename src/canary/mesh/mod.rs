@@ -211,8 +211,8 @@ impl Target {
     /// Gives the canary this share, whoever drives it and whatever its state is; what it was before, where all agreed. Back to stable
     /// an object that cannot be written keeps no other from it.
     pub fn set(&self, cluster: &Cluster, to: Weight, asked: Option<&Asked>) -> Result<Option<Weight>, Failure> {
-        let (mut before, mut failed) = (Vec::new(), None);
-        for route in &self.routes {
+        let mut before = Vec::new();
+        self.each(to == Weight::NONE, |route| {
             let refused = format!("cannot patch the {}", route.title());
             let mut was = None;
             let changed = self.change(cluster, route, &refused, |found| {
@@ -229,26 +229,16 @@ impl Target {
                 Ok(changes.then_some(Value::Array(operations)))
             });
             before.push(was);
-            match changed {
-                Err(failure) if to != Weight::NONE => return Err(failure),
-                Err(failure) => _ = failed.get_or_insert(failure),
-                Ok(()) => {}
-            }
-        }
-        match failed {
-            Some(failure) => Err(failure),
-            None => Ok(before
-                .first()
-                .copied()
-                .flatten()
-                .filter(|first| before.iter().all(|b| *b == Some(*first)))),
-        }
+            changed
+        })?;
+        let first = before.first().copied().flatten();
+        Ok(first.filter(|first| before.iter().all(|before| *before == Some(*first))))
     }
 
     /// Takes the marks of this release off; another one's stay. Where all traffic is stable's again and nobody else moved it, the
     /// weights are put back as they stood.
     pub fn unmark(&self, cluster: &Cluster, id: &str, restore: bool) -> Result<(), Failure> {
-        for route in &self.routes {
+        let removed = self.each(true, |route| {
             self.change(cluster, route, "it cannot be taken off", |found| {
                 let (Ok(Some(mark)), Some(remove)) = (found.marked(), Mark::remove(&found.object)) else {
                     return Ok(None);
@@ -264,10 +254,10 @@ impl Target {
                     operations.extend(restore.as_array().cloned().unwrap_or_default());
                 }
                 Ok(Some(operations.into()))
-            })?;
-        }
+            })
+        });
         self.disown(cluster);
-        Ok(())
+        removed
     }
 
     /// Gives up what writing weights made this program the owner of.
@@ -275,6 +265,21 @@ impl Target {
         for route in &self.routes {
             route.disown(cluster);
         }
+    }
+
+    /// Does this to every route object; the first failure. Where all are to be tried, it keeps no other from it.
+    fn each(&self, all: bool, mut each: impl FnMut(&Route) -> Result<(), Failure>) -> Result<(), Failure> {
+        let mut first = Ok(());
+        for route in &self.routes {
+            let done = each(route);
+            if first.is_ok() {
+                first = done;
+            }
+            if first.is_err() && !all {
+                break;
+            }
+        }
+        first
     }
 
     /// Changes a route object as `decide` says; where somebody else changed it since it was read, it is read and decided anew.

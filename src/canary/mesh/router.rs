@@ -166,17 +166,9 @@ fn author(object: &Value, again: Option<&str>) -> Option<String> {
 impl Router for MeshRouter<'_> {
     fn write(&mut self, to: Weight) -> Result<(), Failure> {
         let before = self.attempted.replace(to);
-        let mut failed = None;
-        for route in &self.target.routes {
-            match self.write_one(route, to, before) {
-                // Back to stable, one that cannot be written keeps no other from it.
-                Err(failure) if to == Weight::NONE => _ = failed.get_or_insert(failure),
-                written => written?,
-            }
-        }
-        if let Some(failure) = failed {
-            return Err(failure);
-        }
+        // Back to stable, one that cannot be written keeps no other from it.
+        self.target
+            .each(to == Weight::NONE, |route| self.write_one(route, to, before))?;
         self.attempted = None;
         if self.written.is_none_or(|w| w.to != to) {
             self.written = Some(Written { to, shown: false });
@@ -197,23 +189,21 @@ impl Router for MeshRouter<'_> {
         let shares = all.iter().map(Found::asked).collect::<Result<Vec<_>, _>>()?;
         self.lag = None;
         self.listen(&all);
-        if let Some(to) = self.attempted
-            && shares.iter().all(|share| *share == to)
-            && self.written.is_none_or(|w| w.to != to)
-        {
-            self.written = Some(Written { to, shown: false });
+        if let Some(to) = self.attempted {
+            let have = shares.iter().filter(|share| **share == to).count();
+            if have == shares.len() {
+                if self.written.is_none_or(|w| w.to != to) {
+                    self.written = Some(Written { to, shown: false });
+                }
+            } else if have > 0 {
+                let message = format!("{have} of {} route objects give the canary {to}", shares.len());
+                return Err(Failure::new(Kind::Unreachable, message));
+            }
         }
         if let Some(Written { to, .. }) = self.written
             && to != Weight::NONE
             && let Some((found, share)) = all.iter().zip(&shares).find(|(_, share)| **share != to)
         {
-            if self.attempted == Some(*share) {
-                let message = format!(
-                    "the {} gives the canary {share}, others still {to}",
-                    found.route.title()
-                );
-                return Err(Failure::new(Kind::Unreachable, message));
-            }
             return self.changed(found, *share, to);
         }
         // Where they do not agree, the canary has traffic by that which gives it most.

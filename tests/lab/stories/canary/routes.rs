@@ -163,3 +163,23 @@ fn several_route_objects_move_together() {
     assert_eq!(refused.code, 3, "{}", refused.transcript());
     load.stop(lab().wire());
 }
+
+#[test]
+fn where_one_object_cannot_take_a_weight_all_of_them_are_taken_back() {
+    let shop = Shop::open("coarse");
+    several(&shop);
+    // A tenth of this is no whole number, and ten times as much is more than a weight may be.
+    let path = shop.path().replace("/payment", "/payment-part");
+    let most = json!([{"op": "replace", "path": "/spec/http/0/route/0/weight", "value": 999_999}]);
+    lab().control_plane().api(User::Admin).patch(&path, &most).ok();
+    let before = specs(&shop).map(|object| object["spec"].clone());
+    let load = shop.load(20);
+    let run = shop.canary(User::Releaser, "run", &[&counters()[..], &FAST, &ALL].concat());
+    println!("{}", run.transcript());
+    assert_eq!(run.code, 2, "{}", run.transcript());
+    let why = shop.journal();
+    assert!(why.contains("cannot be made as fine as this"), "{why}");
+    assert_eq!(specs(&shop).map(|object| object["spec"].clone()), before);
+    assert!(shop.is_tidy());
+    load.stop(lab().wire());
+}
