@@ -177,11 +177,11 @@ fn the_answer_is_one_line_and_a_table_says_more() {
       47 releases of each canary, one every 150s: 5 %, 50 %, 100 %, each held 1m, alpha 0.01
       the canary               promoted  rolled back  could not tell  unfinished  decided after  harmed
       is like stable           46        0            0               1           6 min          0
-      fails 1 % more           44        2            0               1           10 min         29
+      fails 1 % more           42        4            0               1           10 min         29
       fails 5 % more           0         47           0               0           3 min          10
       fails 30 % more          0         47           0               0           30.0 s         12
       fails 50 % more          0         47           0               0           30.0 s         14
-      takes 1.5 times as long  46        0            0               1           6 min          2 494
+      takes 1.5 times as long  1         46           0               0           4 min          339
       Both are medians. A request is harmed that fails, or is slow, because of the canary.
       next: msctl canary run --prometheus http://ADDRESS --interval 15s --steps 5,50 --hold 1m --dry-run
     (exit 0)
