@@ -401,6 +401,10 @@ mod tests {
         Judge::new(Settings::new(0.01, 1.2))
     }
 
+    fn on_one_machine() -> Judge {
+        Judge::new(Settings::new(0.01, 1.2).on_one_machine())
+    }
+
     fn weight(per_mille: u16) -> Weight {
         Weight::per_mille(per_mille).unwrap()
     }
@@ -500,7 +504,7 @@ mod tests {
             failed: 0,
             slower: [n; EDGES.len()],
         };
-        let mut judge = Judge::new(Settings::new(0.01, 1.2).on_one_machine());
+        let mut judge = on_one_machine();
         let (bad, even) = (
             Increment {
                 latencies: true,
@@ -518,7 +522,7 @@ mod tests {
         judge.observe(weight(500), &even);
         let lasting = (0..20).map(|_| judge.observe(weight(500), &bad)).last().unwrap();
         assert!(lasting.harm > judge.threshold() && lasting.errors <= 0.0, "{lasting:?}");
-        let mut judge = Judge::new(Settings::new(0.01, 1.2).on_one_machine());
+        let mut judge = on_one_machine();
         let evidence = judge.observe(
             weight(500),
             &Increment {

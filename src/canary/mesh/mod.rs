@@ -63,6 +63,27 @@ impl Target {
         self.routes.iter().map(|route| self.find(cluster, route)).collect()
     }
 
+    /// The same, and all that the release moves that is under way.
+    pub fn whole(&mut self, cluster: &Cluster) -> Result<Vec<Found>, Failure> {
+        let (known, mut found) = (self.routes.len(), self.look(cluster)?);
+        if let Some(mark) = Self::marked(&found)? {
+            self.take_in(&mark);
+        }
+        for route in &self.routes[known..] {
+            found.push(self.find(cluster, route)?);
+        }
+        Ok(found)
+    }
+
+    /// Takes in all that this release moves: who knows one of its route objects finds the others by its mark, readable or not.
+    pub fn take_in(&mut self, mark: &Mark) {
+        for route in &mark.routes {
+            if !self.routes.contains(route) {
+                self.routes.push(route.clone());
+            }
+        }
+    }
+
     fn find(&self, cluster: &Cluster, route: &Route) -> Result<Found, Failure> {
         let object = cluster.get(&route.path()).map_err(|refusal| {
             let missing = refusal.code() == Some(404);
@@ -78,8 +99,7 @@ impl Target {
             canary: self.canary.clone(),
             namespace: route.namespace.clone(),
         };
-        let splits = find(route.kind, &object, &wanted)
-            .map_err(|problem| Failure::new(Kind::Config, format!("the {}: {problem}", route.title())))?;
+        let splits = find(route.kind, &object, &wanted).map_err(|problem| route.refused(Kind::Config, problem))?;
         Ok(Found {
             route: route.clone(),
             object,
@@ -100,15 +120,6 @@ impl Target {
             }
         }
         Ok(agreed.map_or(Weight::NONE, |(_, share)| share))
-    }
-
-    /// Takes in all that this release moves: who knows one of its route objects finds the others by its mark.
-    pub fn take_in(&mut self, mark: &Mark) {
-        for route in &mark.routes {
-            if !self.routes.contains(route) {
-                self.routes.push(route.clone());
-            }
-        }
     }
 
     /// The release that is under way by any of them.

@@ -50,6 +50,11 @@ impl Route {
         format!("{} {}/{}", self.api().1, self.namespace, self.name)
     }
 
+    /// Why it cannot be moved, with its name.
+    pub(super) fn refused(&self, kind: Kind, why: impl std::fmt::Display) -> Failure {
+        Failure::new(kind, format!("the {}: {why}", self.title()))
+    }
+
     /// Gives up what writing weights made this program the owner of, so that whoever applies the object is asked nothing. Where
     /// that fails, they are told of a conflict, and no more.
     pub(super) fn disown(&self, cluster: &Cluster) {
@@ -83,24 +88,25 @@ impl Found {
     pub fn asked(&self) -> Result<Weight, Failure> {
         self.splits
             .weight(&self.object)
-            .map_err(|problem| self.refused(Kind::Conflict, problem))
+            .map_err(|problem| self.route.refused(Kind::Conflict, problem))
     }
 
     /// The mark on it.
     pub fn marked(&self) -> Result<Option<Mark>, Failure> {
-        Mark::of(&self.object).map_err(|why| self.refused(Kind::Config, why))
+        Mark::of(&self.object).map_err(|why| self.route.refused(Kind::Config, why))
     }
 
     /// The operations that give the canary this share.
     pub(super) fn patch(&self, to: Weight) -> Result<Value, Failure> {
         self.splits
             .patch(&self.object, to)
-            .map_err(|problem| self.refused(Kind::Config, problem))
+            .map_err(|problem| self.route.refused(Kind::Config, problem))
     }
 
     /// The operations that put this mark on it.
     pub(super) fn put(&self, mark: &Mark) -> Result<Value, Failure> {
-        mark.put(&self.object).map_err(|why| self.refused(Kind::Config, why))
+        mark.put(&self.object)
+            .map_err(|why| self.route.refused(Kind::Config, why))
     }
 
     /// The names of its routes that proxies know them by; none where they have others there.
@@ -112,9 +118,5 @@ impl Found {
         } else {
             self.splits.names(&self.object)
         }
-    }
-
-    fn refused(&self, kind: Kind, why: impl std::fmt::Display) -> Failure {
-        Failure::new(kind, format!("the {}: {why}", self.route.title()))
     }
 }

@@ -31,12 +31,12 @@ pub struct Args {
 /// Back.
 pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     let clock = Clock::start();
-    let placed = args.place.find(context)?.whole();
+    let mut placed = args.place.find(context)?;
     let asked = Asked {
         ask: Ask::Abort,
         by: person(context),
     };
-    let before = set(&placed, &asked)?;
+    let before = set(&mut placed, &asked)?;
     let patched = clock.elapsed();
     let proxies = in_force(&placed, Weight::NONE)?;
     let took = clock.elapsed();
@@ -54,8 +54,16 @@ pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
 }
 
 /// Writes 0. Where nobody answers, or others are always quicker, traffic is not proven to be safe.
-fn set(placed: &Placed, asked: &Asked) -> Result<Option<Weight>, Failure> {
-    let set = placed.target.set(&placed.cluster, Weight::NONE, Some(asked));
+fn set(placed: &mut Placed, asked: &Asked) -> Result<Option<Weight>, Failure> {
+    let (cluster, target) = (&placed.cluster, &mut placed.target);
+    // What is known goes first; then what the mark says that the release moves besides, whatever became of that.
+    let known = target.routes.len();
+    let before = target.set(cluster, Weight::NONE, Some(asked));
+    let mut rest = target.whole(cluster).map(drop);
+    if target.routes.len() > known {
+        rest = target.set(cluster, Weight::NONE, Some(asked)).map(drop);
+    }
+    let set = before.and_then(|before| rest.map(|()| before));
     set.map_err(|failure| match failure.kind() {
         Kind::Unreachable | Kind::Conflict => {
             let message = format!(

@@ -40,16 +40,16 @@ pub struct PromoteArgs {
 
 /// Asks it to wait.
 pub fn pause(args: &PauseArgs, context: &Context) -> Result<Exit, Failure> {
-    let placed = args.place.find(context)?.whole();
-    let (mark, holder) = under_way(&placed)?;
+    let mut placed = args.place.find(context)?;
+    let (mark, holder) = under_way(&mut placed)?;
     let holder = driven(&mark, holder)?;
     ask(&placed, &mark, &holder, Ask::Pause, context)
 }
 
 /// Takes the step as done.
 pub fn promote(args: &PromoteArgs, context: &Context) -> Result<Exit, Failure> {
-    let placed = args.place.find(context)?.whole();
-    let (mark, holder) = under_way(&placed)?;
+    let mut placed = args.place.find(context)?;
+    let (mark, holder) = under_way(&mut placed)?;
     let holder = driven(&mark, holder)?;
     let from = Target::asked(&placed.target.look(&placed.cluster)?)?;
     let what = if args.full {
@@ -66,9 +66,9 @@ pub fn promote(args: &PromoteArgs, context: &Context) -> Result<Exit, Failure> {
 }
 
 /// The release that is under way, and who holds its lease.
-pub(super) fn under_way(placed: &Placed) -> Result<(Mark, Option<Holder>), Failure> {
-    let (cluster, target) = (&placed.cluster, &placed.target);
-    let Some(mark) = target.under_way(cluster)? else {
+pub(super) fn under_way(placed: &mut Placed) -> Result<(Mark, Option<Holder>), Failure> {
+    let (cluster, target) = (&placed.cluster, &mut placed.target);
+    let Some(mark) = Target::marked(&target.whole(cluster)?)? else {
         let message = format!("no release of {} is under way by the {}", target.service, target.name());
         return Err(Failure::new(Kind::NoEvidence, message)
             .hint("msctl canary run       begins one")

@@ -181,12 +181,4 @@ impl Placed {
             connections: found.iter().any(|one| one.splits.has_connections()),
         }
     }
-
-    /// With all that the release moves that is under way.
-    pub(super) fn whole(mut self) -> Self {
-        if let Ok(Some(mark)) = self.target.under_way(&self.cluster) {
-            self.target.take_in(&mark);
-        }
-        self
-    }
 }

@@ -46,8 +46,8 @@ enum Known {
 /// Goes on.
 pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     args.watching.check()?;
-    let placed = args.place.find(context)?.whole();
-    let (mark, holder) = under_way(&placed)?;
+    let mut placed = args.place.find(context)?;
+    let (mark, holder) = under_way(&mut placed)?;
     let known = known(&mark, context)?;
     let alive = holder.filter(|holder| holder.alive);
     match (&known, &alive) {

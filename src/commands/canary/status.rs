@@ -27,8 +27,8 @@ pub struct Args {
 
 /// Says it once.
 pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
-    let placed = args.place.find(context)?.whole();
-    let standing = Standing::see(&placed)?;
+    let mut placed = args.place.find(context)?;
+    let standing = Standing::see(&mut placed)?;
     let exit = standing.exit();
     context.ui.report(&standing);
     Ok(exit)
@@ -107,9 +107,9 @@ enum Driven {
 
 impl Standing {
     /// As it is now.
-    pub(super) fn see(placed: &Placed) -> Result<Self, Failure> {
+    pub(super) fn see(placed: &mut Placed) -> Result<Self, Failure> {
+        let found = placed.target.whole(&placed.cluster)?;
         let (cluster, target) = (&placed.cluster, &placed.target);
-        let found = target.look(cluster)?;
         let (weight, problem) = match Target::asked(&found) {
             Ok(weight) => (Some(weight), None),
             Err(problem) => (None, Some(problem.to_string())),

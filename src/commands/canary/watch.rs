@@ -37,9 +37,8 @@ enum Pending {
 
 /// Watches, to its end.
 pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
-    let placed = args.place.find(context)?.whole();
     let mut screen = Screen {
-        placed: &placed,
+        placed: args.place.find(context)?,
         context,
         last: String::new(),
         pending: None,
@@ -47,10 +46,10 @@ pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     };
     let keys = context.ui.keys();
     let mut live = context.ui.live();
-    let mut seen = Standing::see(&placed)?;
+    let mut seen = Standing::see(&mut screen.placed)?;
     if seen.release.is_none() {
         context.ui.report(&seen);
-        let message = format!("no release of {} is under way", placed.target.service);
+        let message = format!("no release of {} is under way", screen.placed.target.service);
         return Err(Failure::new(Kind::NoEvidence, message).hint("msctl canary run    begins one"));
     }
     while seen.release.is_some() {
@@ -69,7 +68,7 @@ pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
             return Ok(Exit::Done);
         }
         // One look that fails is no reason to stop: the release goes on too.
-        match Standing::see(&placed) {
+        match Standing::see(&mut screen.placed) {
             Ok(now) => seen = now,
             Err(failure) if failure.kind() == Kind::Unreachable => screen.note = failure.with_causes(),
             Err(failure) => return Err(failure),
@@ -85,7 +84,7 @@ pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
 }
 
 struct Screen<'a> {
-    placed: &'a Placed,
+    placed: Placed,
     context: &'a Context,
     /// What was shown last, where that is not redrawn.
     last: String,

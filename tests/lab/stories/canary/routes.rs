@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::lab::{User, lab};
 use crate::support::until;
 
-use super::shop::{Driver, FAST, Shop, counters};
+use super::shop::{FAST, Shop, counters};
 
 #[test]
 fn an_http_route_is_moved_as_a_virtual_service_is() {
@@ -89,20 +89,20 @@ fn several(shop: &Shop) {
     }
 }
 
-/// The routes of these three, as the API has them.
-fn specs(shop: &Shop) -> [Value; 3] {
+/// These three, as the API has them.
+fn objects(shop: &Shop) -> [Value; 3] {
     ["payment", "payment-public", "payment-part"].map(|name| {
         let path = shop.path().replace("/payment", &format!("/{name}"));
         lab().control_plane().api(User::Admin).get(&path).ok()
     })
 }
 
+fn specs(shop: &Shop) -> [Value; 3] {
+    objects(shop).map(|object| object["spec"].clone())
+}
+
 fn shares(shop: &Shop) -> [u64; 3] {
-    specs(shop).map(|object| {
-        object["spec"]["http"][0]["route"][1]["weight"]
-            .as_u64()
-            .expect("a weight")
-    })
+    specs(shop).map(|spec| spec["http"][0]["route"][1]["weight"].as_u64().expect("a weight"))
 }
 
 #[test]
@@ -121,8 +121,8 @@ fn several_route_objects_move_together() {
     // Who knows one of them ends the release at all of them.
     let slow = flags(&["--steps", "10,50", "--hold", "60s"]);
     let begin = || {
-        let driver = Driver::start(&mut shop.command(User::Releaser, "run", &slow));
-        until("its first step", || shares(&shop) == [10; 3]);
+        let driver = shop.begin(&slow);
+        until("its first step at all of them", || shares(&shop) == [10; 3]);
         until("that it is in force", || {
             shop.proxy
                 .weights("all-part")
@@ -131,7 +131,7 @@ fn several_route_objects_move_together() {
         });
         driver
     };
-    let before = specs(&shop).map(|object| object["spec"].clone());
+    let before = specs(&shop);
     let driver = begin();
     let aborted = shop.elsewhere("abort", &["--route", "vs/payment-public"]);
     println!("{}", aborted.transcript());
@@ -141,8 +141,8 @@ fn several_route_objects_move_together() {
         "{}",
         aborted.transcript()
     );
-    assert_eq!(specs(&shop).map(|object| object["spec"].clone()), before);
-    let marks = specs(&shop).map(|object| object["metadata"]["annotations"]["msctl.dev/canary"].clone());
+    assert_eq!(specs(&shop), before);
+    let marks = objects(&shop).map(|object| object["metadata"]["annotations"]["msctl.dev/canary"].clone());
     assert_eq!((marks, shop.is_tidy()), ([Value::Null, Value::Null, Value::Null], true));
 
     // Somebody's weight at one of them stops it, and nothing is written over.
@@ -172,14 +172,14 @@ fn where_one_object_cannot_take_a_weight_all_of_them_are_taken_back() {
     let path = shop.path().replace("/payment", "/payment-part");
     let most = json!([{"op": "replace", "path": "/spec/http/0/route/0/weight", "value": 999_999}]);
     lab().control_plane().api(User::Admin).patch(&path, &most).ok();
-    let before = specs(&shop).map(|object| object["spec"].clone());
+    let before = specs(&shop);
     let load = shop.load(20);
     let run = shop.canary(User::Releaser, "run", &[&counters()[..], &FAST, &ALL].concat());
     println!("{}", run.transcript());
     assert_eq!(run.code, 2, "{}", run.transcript());
     let why = shop.journal();
     assert!(why.contains("cannot be made as fine as this"), "{why}");
-    assert_eq!(specs(&shop).map(|object| object["spec"].clone()), before);
+    assert_eq!(specs(&shop), before);
     assert!(shop.is_tidy());
     load.stop(lab().wire());
 }
