@@ -54,21 +54,21 @@ fn seconds(all: &[Outcome], of: impl Fn(&Outcome) -> Option<Duration>) -> Vec<f6
 pub(super) fn cost(all: &[Outcome]) -> String {
     #[expect(clippy::cast_precision_loss, reason = "a few requests")]
     let harmed: Vec<f64> = all.iter().map(|one| one.harmed as f64).collect();
-    let mut text = format!(
+    let mut told = vec![format!(
         "{}, {} harmed, n {}",
         median(&seconds(all, |one| one.back), 1, " s"),
         median(&harmed, 0, ""),
         all.len()
-    );
+    )];
     let most = all.iter().map(|one| one.most).max().unwrap_or(0);
     if most > 10 {
-        text += &format!("; reached {most} %");
+        told.push(format!("reached {most} %"));
     }
     let ends = count(all.iter().filter(|one| one.end != Some(End::RolledBack)).map(word));
     if !ends.is_empty() {
-        text += &format!("; {ends}");
+        told.push(ends);
     }
-    text
+    told.join("; ")
 }
 
 /// How releases ended, and how long they took.

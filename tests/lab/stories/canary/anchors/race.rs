@@ -147,7 +147,7 @@ impl Lane {
                 json!({"op": "add", "path": format!("/spec/http/{route}/route/{arm}/weight"), "value": weight})
             })
             .collect();
-        self.edit(&json!(operations))
+        self.edit(&json!(operations));
     }
 
     /// What was seen of the route from the first sight after this time on that is so.

@@ -7,7 +7,8 @@ use super::contender::Who;
 
 /// Prints the head of the table.
 pub(super) fn head() {
-    println!("| case | msctl | Flagger | Argo |\n|---|---|---|---|");
+    // On a line of its own, after the name of the test.
+    println!("\n| case | msctl | Flagger | Argo |\n|---|---|---|---|");
 }
 
 /// Prints a row.
@@ -23,7 +24,7 @@ pub(super) fn median(numbers: &[f64], digits: usize, unit: &str) -> String {
     let (Some(least), Some(most)) = (sorted.first(), sorted.last()) else {
         return "–".into();
     };
-    let middle = (sorted[(sorted.len() - 1) / 2] + sorted[sorted.len() / 2]) / 2.0;
+    let middle = f64::midpoint(sorted[(sorted.len() - 1) / 2], sorted[sorted.len() / 2]);
     let [least, middle, most] = [least, &middle, most].map(|number| format!("{number:.digits$}"));
     let spread = if least == most {
         String::new()
