@@ -3,6 +3,8 @@
 //!
 //! `tests/run lab up` starts the same lab for a person: see `docs/testing.md`.
 
+#[cfg(test)]
+mod anchors;
 mod control_plane;
 mod fault;
 mod ground;
@@ -33,6 +35,8 @@ use std::sync::atomic::{AtomicU16, Ordering};
 
 use serde_json::json;
 
+#[cfg(test)]
+pub(crate) use anchors::{argo_rollouts, flagger};
 pub(crate) use control_plane::{ControlPlane, User};
 pub(crate) use fault::{Link, small_disk};
 pub(crate) use ground::Ground;

@@ -1,5 +1,6 @@
 //! A release on the mesh, by msctl itself: real API server, istiod, Envoy, Prometheus, and two versions of a backend.
 
+mod anchors;
 mod edits;
 mod hands;
 mod measured;

@@ -108,6 +108,11 @@ impl Driver {
         self.0.wait().expect("its end");
     }
 
+    /// Its exit code, if it has ended.
+    pub(super) fn ended(&mut self) -> Option<i32> {
+        self.0.try_wait().expect("whether it runs")?.code()
+    }
+
     /// Its exit code.
     pub(super) fn end(mut self) -> Option<i32> {
         self.0.wait().expect("its end").code()
