@@ -3,6 +3,7 @@
 mod edits;
 mod hands;
 mod measured;
+mod metrics;
 mod outage;
 mod routes;
 mod shop;
