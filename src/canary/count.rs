@@ -1,5 +1,6 @@
 //! What was counted: requests, failures and slow answers of each arm. Pure.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use schemars::JsonSchema;
@@ -56,8 +57,75 @@ impl Counts {
     }
 }
 
+/// What a metric of the user's own counted of one arm since the beginning.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Cases {
+    /// All of them.
+    pub total: u64,
+    /// Of these: bad.
+    pub bad: u64,
+}
+
+impl Cases {
+    /// What came in since `before`. Counters that went back began anew: what they show is what came in.
+    #[must_use]
+    pub fn since(&self, before: &Self) -> Self {
+        let restarted = self.total < before.total || self.bad < before.bad;
+        let base = if restarted { Self::default() } else { *before };
+        Self {
+            total: self.total - base.total,
+            bad: self.bad - base.bad,
+        }
+    }
+}
+
+/// The same of both arms; none where no counter of an arm was ever seen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CasesOfBoth {
+    /// Of stable.
+    pub stable: Option<Cases>,
+    /// Of the canary.
+    pub canary: Option<Cases>,
+}
+
+impl CasesOfBoth {
+    /// What came in since `before`, whose counters stood at 0 where there were none.
+    #[must_use]
+    pub fn since(&self, before: &Self) -> Self {
+        let of = |now: Option<Cases>, then: Option<Cases>| Some(now?.since(&then.unwrap_or_default()));
+        Self {
+            stable: of(self.stable, before.stable),
+            canary: of(self.canary, before.canary),
+        }
+    }
+
+    /// The arms of which no counter was ever seen, in words.
+    pub const fn missing(&self) -> Option<&'static str> {
+        match (self.stable, self.canary) {
+            (None, None) => Some("either arm"),
+            (None, Some(_)) => Some("stable"),
+            (Some(_), None) => Some("the canary"),
+            (Some(_), Some(_)) => None,
+        }
+    }
+}
+
+/// Those of each metric, by its name.
+pub type Metered = BTreeMap<String, CasesOfBoth>;
+
+/// What came in of each since `before`.
+pub(super) fn since(now: &Metered, before: &Metered) -> Metered {
+    let of = |(name, now): (&String, &CasesOfBoth)| {
+        let before = before.get(name).copied().unwrap_or_default();
+        (name.clone(), now.since(&before))
+    };
+    now.iter().map(of).collect()
+}
+
 /// Both arms at one time.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reading {
     /// The time of the counters, by a clock of their own that only goes forward.
     pub at: Duration,
@@ -65,6 +133,8 @@ pub struct Reading {
     pub stable: Counts,
     /// The version that is tried.
     pub canary: Counts,
+    /// What the metrics of the user's own counted.
+    pub metrics: Metered,
     /// Whether how long requests took since the last reading says something of who answered them.
     pub latencies: bool,
     /// How old what is counted may be: what was changed less than this before `at` may not show in all of it yet.

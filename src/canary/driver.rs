@@ -146,6 +146,7 @@ impl<R: Router, M: Meter> Driver<'_, R, M> {
                 weight,
                 stable: reading.stable,
                 canary: reading.canary,
+                metrics: reading.metrics,
                 latencies: reading.latencies,
                 counted: millis(reading.at),
                 lag: millis(reading.lag),

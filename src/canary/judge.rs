@@ -10,12 +10,20 @@
 //! - **safe**: the canary fails at least at the bar *and* at least twice as often as stable. Rejecting it is the proof that a step
 //!   needs; the requests still needed follow from it.
 //! - **split**: requests are split as asked (the multinomial test of the same paper).
+//!
+//! Metrics of the user's own take a share in *harm*, and each has to be shown to be *safe*: see `judge/own.rs`.
+
+mod own;
+
+use std::collections::BTreeMap;
+
+pub use own::MetricEvidence;
 
 use libm::{exp, lgamma, log};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::count::{Counts, EDGES};
+use super::count::{Counts, EDGES, Metered};
 use crate::config::units::Weight;
 
 /// What the judge is told before it sees the first counter.
@@ -84,7 +92,7 @@ pub struct Increment {
 }
 
 /// Evidence as it stands: the natural logarithm of each test's value.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Evidence {
     /// That the canary does harm: all metrics, each with its share.
@@ -99,6 +107,19 @@ pub struct Evidence {
     pub safe: f64,
     /// That requests are not split as asked.
     pub split: f64,
+    /// Of harm, and of the proof of safety: metrics of the user's own, by their names.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub metrics: BTreeMap<String, MetricEvidence>,
+}
+
+impl Evidence {
+    /// The metric of the user's own that shows most of the harm, where more than all that is not one of them.
+    pub fn worst(&self) -> Option<&str> {
+        let others = weighted(&[self.errors, self.latency, self.alone], &SHARES) + log(1.0 - own::SHARE);
+        let each = log(own::SHARE / number(self.metrics.len() as u64));
+        let (name, worst) = self.metrics.iter().max_by(|a, b| a.1.harm.total_cmp(&b.1.harm))?;
+        (worst.harm + each > others).then_some(name.as_str())
+    }
 }
 
 /// Alternatives to "no worse", times the rate that is allowed.
@@ -132,6 +153,8 @@ pub struct Judge {
     /// Stable, wherever both arms had traffic.
     stable: Stable,
     step: Step,
+    /// By the metrics of the user's own.
+    own: BTreeMap<String, own::Own>,
 }
 
 /// What stable did.
@@ -170,12 +193,30 @@ impl Judge {
             alone: Binomial::default(),
             stable: Stable::default(),
             step: Step::default(),
+            own: BTreeMap::new(),
         }
+    }
+
+    /// The same, who judges by metrics of these names too.
+    #[must_use]
+    pub fn and_by(mut self, metrics: impl IntoIterator<Item = String>) -> Self {
+        self.own = metrics.into_iter().map(|name| (name, own::Own::default())).collect();
+        self
     }
 
     /// Begins another step: harm is remembered, safety has to be shown again.
     pub fn next_step(&mut self) {
         self.step = Step::default();
+        self.own.values_mut().for_each(own::Own::next_step);
+    }
+
+    /// Takes what the metrics of the user's own counted since the last look; [`Self::observe`] then says what it all comes to.
+    pub fn take_in(&mut self, new: &Metered) {
+        for (name, metric) in &mut self.own {
+            if let Some(new) = new.get(name) {
+                metric.observe(&self.settings, new);
+            }
+        }
     }
 
     /// Takes what came in since the last look, at this weight.
@@ -217,14 +258,32 @@ impl Judge {
         let latency = mean(&edges);
         let bar = self.bar(weight);
         let alone = self.alone.against(bar, &HIGHER);
+        let metrics = self.metrics();
+        let mut harm = weighted(&[errors, latency, alone], &SHARES);
+        let mut safe = self.step.safe(bar, 0, 0);
+        if !metrics.is_empty() {
+            let own: Vec<f64> = metrics.values().map(|metric| metric.harm).collect();
+            harm = weighted(&[harm, mean(&own)], &[1.0 - own::SHARE, own::SHARE]);
+        }
+        if weight != Weight::ALL {
+            // Each has to be shown, and none can be where there is nothing to compare with.
+            safe = metrics.values().map(|metric| metric.safe).fold(safe, f64::min);
+        }
         Evidence {
-            harm: weighted(&[errors, latency, alone], &SHARES),
+            harm,
             errors,
             latency,
             alone,
-            safe: self.step.safe(bar, 0, 0),
+            safe,
             split: self.split(weight),
+            metrics,
         }
+    }
+
+    fn metrics(&self) -> BTreeMap<String, MetricEvidence> {
+        let (bar, threshold) = (self.settings.max_failed, self.threshold());
+        let of = |(name, metric): (&String, &own::Own)| (name.clone(), metric.evidence(bar, threshold));
+        self.own.iter().map(of).collect()
     }
 
     /// The logarithm that evidence must reach.
@@ -253,27 +312,7 @@ impl Judge {
     /// safe; none when no number would do.
     pub fn needed(&self, weight: Weight) -> Option<u64> {
         let bar = self.bar(weight);
-        let shown = |more: u64| {
-            let Binomial { requests, failed } = self.step.absolute;
-            let more_failed = (u128::from(more) * u128::from(failed))
-                .checked_div(u128::from(requests))
-                .unwrap_or(0);
-            let more_failed = u64::try_from(more_failed).unwrap_or(u64::MAX);
-            self.step.safe(bar, more, more_failed) >= self.threshold()
-        };
-        if shown(0) {
-            return Some(0);
-        }
-        let mut most = 1_u64;
-        while !shown(most) {
-            most = most.checked_mul(2).filter(|m| *m <= 1 << 24)?;
-        }
-        let mut least = most / 2;
-        while most - least > 1 {
-            let middle = least + (most - least) / 2;
-            if shown(middle) { most = middle } else { least = middle }
-        }
-        Some(most)
+        fewest(|more| self.step.safe(bar, more, self.step.absolute.as_bad(more)) >= self.threshold())
     }
 
     /// The Bayes factor of a Dirichlet prior around the split that was asked for against exactly that split.
@@ -323,6 +362,12 @@ impl Binomial {
         (failed - 2.0 * failed.sqrt()) / number(self.requests.max(1))
     }
 
+    /// How many of so many more would fail as often as these did.
+    fn as_bad(self, more: u64) -> u64 {
+        let failed = (u128::from(more) * u128::from(self.failed)).checked_div(u128::from(self.requests));
+        u64::try_from(failed.unwrap_or(0)).unwrap_or(u64::MAX)
+    }
+
     fn add(&mut self, new: &Counts) {
         self.requests = self.requests.saturating_add(new.requests);
         self.failed = self.failed.saturating_add(new.failed);
@@ -342,6 +387,23 @@ impl Binomial {
             .collect();
         mean(&ratios)
     }
+}
+
+/// The least number that does, where each that is more does too; none when no number would.
+fn fewest(does: impl Fn(u64) -> bool) -> Option<u64> {
+    if does(0) {
+        return Some(0);
+    }
+    let mut most = 1_u64;
+    while !does(most) {
+        most = most.checked_mul(2).filter(|m| *m <= 1 << 24)?;
+    }
+    let mut least = most / 2;
+    while most - least > 1 {
+        let middle = least + (most - least) / 2;
+        if does(middle) { most = middle } else { least = middle }
+    }
+    Some(most)
 }
 
 /// One interval's logarithm of the likelihood ratio of `r` against `r0`: requests and bad ones as `[canary, stable]`.

@@ -19,7 +19,7 @@ pub mod replay;
 pub mod router;
 pub mod summary;
 
-pub use count::{Arm, Counts, EDGES, Reading};
+pub use count::{Arm, Cases, CasesOfBoth, Counts, EDGES, Metered, Reading};
 
 use machine::Ask;
 

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::judge::Settings;
 use super::machine::OnStop;
+use crate::config::metrics::Metrics;
 use crate::config::service::Canary;
 use crate::config::units::Weight;
 
@@ -29,6 +30,9 @@ pub struct Plan {
     /// What becomes of traffic when the driver is asked to end.
     #[serde(default)]
     pub on_stop: OnStop,
+    /// What it is judged by beside requests.
+    #[serde(default, skip_serializing_if = "Metrics::is_empty")]
+    pub metrics: Metrics,
 }
 
 impl Plan {
@@ -45,7 +49,15 @@ impl Plan {
             judge: Settings::new(canary.alpha, canary.tolerance),
             gates: Vec::new(),
             on_stop: OnStop::Rollback,
+            metrics: canary.metrics.clone(),
         }
+    }
+
+    /// The same by requests alone, where there is no Prometheus that has the other counters.
+    #[must_use]
+    pub fn without_metrics(self) -> Self {
+        let metrics = Metrics::default();
+        Self { metrics, ..self }
     }
 
     /// The same plan with every time divided: what takes minutes takes seconds, if as many more requests come.

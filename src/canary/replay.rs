@@ -104,7 +104,7 @@ pub fn outcome(decision: &Decision) -> Option<Outcome> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::canary::count::Counts;
+    use crate::canary::count::{Cases, CasesOfBoth, Counts, Metered};
     use crate::canary::journal::Journal;
     use crate::canary::plan::Plan;
     use crate::config::service::Canary;
@@ -124,9 +124,14 @@ mod tests {
 
     /// A journal of a canary that fails one request in nine.
     fn journal() -> Vec<u8> {
+        journal_of(&header(), |_| Metered::new())
+    }
+
+    /// The same, with what other counters show at each look.
+    fn journal_of(header: &Header, metrics: impl Fn(u64) -> Metered) -> Vec<u8> {
         let directory = tempfile::tempdir().unwrap();
-        let mut journal = Journal::create(directory.path(), &header()).unwrap();
-        let mut machine = Machine::new(header().plan);
+        let mut journal = Journal::create(directory.path(), header).unwrap();
+        let mut machine = Machine::new(header.plan.clone());
         let mut weight = Weight::NONE;
         for tick in 0..40_u64 {
             let counts = |n: u64, of: u64| Counts {
@@ -141,6 +146,7 @@ mod tests {
                 weight,
                 stable,
                 canary,
+                metrics: metrics(tick),
                 latencies: true,
                 counted: tick * 5_000,
                 lag: 0,
@@ -168,6 +174,27 @@ mod tests {
             (None, false, Some(Outcome::RolledBack))
         );
         assert!(replay.entries.len() > 5);
+    }
+
+    #[test]
+    fn a_journal_with_metrics_recomputes_too_and_one_without_has_none_of_their_words() {
+        let mut header = header();
+        let metrics = serde_json::json!([{"name": "orders", "total": "a", "bad": "b", "stable": {"v": "1"}, "canary": {"v": "2"}}]);
+        header.plan.metrics = serde_json::from_value(metrics).unwrap();
+        let cases = |total: u64, bad: u64| Some(Cases { total, bad });
+        let bytes = journal_of(&header, |tick| {
+            let stable = cases(tick * 300, tick);
+            // The canary's first comes late.
+            let canary = if tick > 3 { cases(tick * 3, tick / 3) } else { None };
+            [("orders".to_owned(), CasesOfBoth { stable, canary })].into()
+        });
+        let replay = replay("x", &bytes).unwrap();
+        assert_eq!((replay.mismatch, replay.header), (None, header));
+        assert_eq!(replay.outcome, Some(Outcome::RolledBack));
+        let last = &replay.entries.last().unwrap().decision.evidence;
+        assert!(last.metrics["orders"].harm > 0.0, "{last:?}");
+        let plain = String::from_utf8(journal()).unwrap();
+        assert!(!plain.contains("metrics"), "{plain}");
     }
 
     #[test]

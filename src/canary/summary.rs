@@ -1,9 +1,11 @@
 //! What a release came to, step by step, folded from what was seen and decided. Pure.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::count::Counts;
+use super::count::{Cases, Counts, Metered, since};
 use super::journal::Entry;
 use super::machine::{Ask, Decision, Effect, Input, Reason};
 use crate::config::units::Weight;
@@ -31,6 +33,24 @@ pub struct Row {
     pub needed: Option<u64>,
     /// How long it was watched, in milliseconds.
     pub took_ms: u64,
+    /// The same of the metrics of the user's own, by their names.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub metrics: BTreeMap<String, MetricRow>,
+}
+
+/// One metric in one step.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct MetricRow {
+    /// What the canary's counters counted in this step; none where there are none.
+    pub canary: Option<Cases>,
+    /// What stable's did.
+    pub stable: Option<Cases>,
+    /// How strong the evidence of harm was at its end, by this metric alone.
+    pub harm: f64,
+    /// How strong the proof of safety was: 1/alpha is enough.
+    pub safe: f64,
+    /// How many more cases of the canary were needed.
+    pub needed: Option<u64>,
 }
 
 /// A release so far.
@@ -44,6 +64,8 @@ pub struct Summary {
     pub asked: Weight,
     /// Why it turned back, if it did.
     pub why: Option<Reason>,
+    /// The metric of the user's own that showed the canary to be worse, if one did.
+    pub worst: Option<String>,
     /// Who asked to go back, if somebody did.
     pub by: Option<String>,
     /// Who took a step as done, if somebody did.
@@ -53,8 +75,16 @@ pub struct Summary {
     /// Who asked for a step to be taken as done last.
     asker: Option<String>,
     began: u64,
-    base: Option<(Counts, Counts)>,
-    now: Option<(Counts, Counts)>,
+    base: Option<Counters>,
+    now: Option<Counters>,
+}
+
+/// All that is counted.
+#[derive(Clone, Debug)]
+struct Counters {
+    stable: Counts,
+    canary: Counts,
+    metrics: Metered,
 }
 
 impl Default for Summary {
@@ -64,6 +94,7 @@ impl Default for Summary {
             weight: None,
             asked: Weight::NONE,
             why: None,
+            worst: None,
             by: None,
             promoted_by: None,
             asker: None,
@@ -103,7 +134,16 @@ impl Summary {
             self.promoted_by.clone_from(&self.asker);
         }
         let counters = match input {
-            Input::Counters { stable, canary, .. } => Some((*stable, *canary)),
+            Input::Counters {
+                stable,
+                canary,
+                metrics,
+                ..
+            } => Some(Counters {
+                stable: *stable,
+                canary: *canary,
+                metrics: metrics.clone(),
+            }),
             _ => None,
         };
         match decision.reason {
@@ -114,14 +154,20 @@ impl Summary {
         if decision.effects.contains(&Effect::Write(Weight::NONE)) && self.why.is_none() {
             self.why = Some(decision.reason.clone());
         }
+        if decision.reason == Reason::Harm {
+            self.worst = decision.evidence.worst().map(str::to_owned);
+        }
         self.asked = decision.asked;
         self.weight = input.weight();
     }
 
-    fn settled(&mut self, at: u64, decision: &Decision, counters: Option<(Counts, Counts)>) {
+    fn settled(&mut self, at: u64, decision: &Decision, counters: Option<Counters>) {
         self.began = at;
-        self.base = counters;
-        self.now = counters;
+        self.base.clone_from(&counters);
+        let begun = counters
+            .as_ref()
+            .map(|c| since(&c.metrics, &c.metrics))
+            .unwrap_or_default();
         self.rows.push(Row {
             asked: decision.asked,
             measured: None,
@@ -133,16 +179,22 @@ impl Summary {
             safe: value(decision.evidence.safe),
             needed: decision.needed,
             took_ms: 0,
+            metrics: metrics(decision, &begun),
         });
+        self.now = counters;
     }
 
-    fn update(&mut self, at: u64, decision: &Decision, counters: Option<(Counts, Counts)>) {
-        self.now = counters.or(self.now);
-        let (Some(base), Some(now), Some(row)) = (self.base.or(self.now), self.now, self.rows.last_mut()) else {
+    fn update(&mut self, at: u64, decision: &Decision, counters: Option<Counters>) {
+        if counters.is_some() {
+            self.now = counters;
+        }
+        if self.base.is_none() {
+            self.base.clone_from(&self.now);
+        }
+        let (Some(base), Some(now), Some(row)) = (&self.base, &self.now, self.rows.last_mut()) else {
             return;
         };
-        self.base = Some(base);
-        let (stable, canary) = (now.0.since(&base.0), now.1.since(&base.1));
+        let (stable, canary) = (now.stable.since(&base.stable), now.canary.since(&base.canary));
         let sent = stable.sent.saturating_add(canary.sent);
         row.measured = (sent > 0).then(|| share(canary.sent, sent));
         (row.canary_requests, row.canary_failed) = (canary.requests, canary.failed);
@@ -151,6 +203,7 @@ impl Summary {
         row.took_ms = at.saturating_sub(self.began);
         row.safe = value(decision.evidence.safe);
         row.needed = decision.needed;
+        row.metrics = metrics(decision, &since(&now.metrics, &base.metrics));
     }
 
     /// Requests that failed at the canary, over all steps.
@@ -159,6 +212,22 @@ impl Summary {
             .iter()
             .fold(0, |sum, row| row.canary_failed.saturating_add(sum))
     }
+}
+
+/// The metrics that were judged by, with what came in of each.
+fn metrics(decision: &Decision, new: &Metered) -> BTreeMap<String, MetricRow> {
+    let judged = decision.evidence.metrics.iter().map(|(name, evidence)| {
+        let new = new.get(name).copied().unwrap_or_default();
+        let row = MetricRow {
+            canary: new.canary,
+            stable: new.stable,
+            harm: value(evidence.harm),
+            safe: value(evidence.safe),
+            needed: evidence.needed,
+        };
+        (name.clone(), row)
+    });
+    judged.collect()
 }
 
 /// Evidence as a number; what is beyond a billion is as good as that.

@@ -3,9 +3,11 @@
 pub mod answers;
 pub mod environment;
 pub mod freeze;
+pub mod metrics;
 pub mod names;
 pub mod quantity;
 pub mod seed;
+pub mod selector;
 pub mod service;
 pub mod units;
 pub mod yaml;

@@ -83,6 +83,12 @@ checked_text!(ServiceName, service_name, "^[a-z]([a-z0-9-]*[a-z0-9])?$", 50);
 pub struct Namespace(String);
 checked_text!(Namespace, namespace, "^[a-z0-9]([a-z0-9-]*[a-z0-9])?$", 63);
 
+/// The name of a metric that a release is judged by: a DNS label, short enough for the line of a table.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct MetricName(String);
+checked_text!(MetricName, metric_name, "^[a-z]([a-z0-9-]*[a-z0-9])?$", 30);
+
 /// A Go module path, as the `go` command takes it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -199,6 +205,13 @@ fn namespace(text: &str) -> Result<(), Failure> {
     match label_flaw(text, 63, true) {
         None => Ok(()),
         Some(flaw) => Err(refuse("namespace", text, flaw)),
+    }
+}
+
+fn metric_name(text: &str) -> Result<(), Failure> {
+    match label_flaw(text, 30, false) {
+        None => Ok(()),
+        Some(flaw) => Err(refuse("name of a metric", text, flaw)),
     }
 }
 

@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::freeze::Freeze;
+use super::metrics::Metrics;
 use super::names::{BaseImage, Digest, Host, ModulePath, Namespace, Repository, ServiceName, Tag};
 use super::quantity::{Cpu, Memory};
 use super::units::{Span, Steps};
@@ -452,6 +453,9 @@ pub struct Canary {
     /// Times in UTC in which no release begins or goes a step further: `Fri 16:00 - Mon 08:00`. It may always go back.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub freeze: Vec<Freeze>,
+    /// Counters of its own that a release is judged by too, each against stable's.
+    #[serde(skip_serializing_if = "Metrics::is_empty")]
+    pub metrics: Metrics,
 }
 
 impl Canary {
@@ -462,6 +466,7 @@ impl Canary {
             steps: steps.unwrap_or(&self.steps).clone(),
             hold: hold.unwrap_or(self.hold),
             freeze: self.freeze.clone(),
+            metrics: self.metrics.clone(),
             ..*self
         }
     }
@@ -475,6 +480,7 @@ impl Default for Canary {
             alpha: 0.01,
             tolerance: 1.2,
             freeze: Vec::new(),
+            metrics: Metrics::default(),
         }
     }
 }
@@ -677,6 +683,22 @@ mod tests {
             ),
             ("deploy: { resources: { memory: 64 } }", "`64` is no amount of memory"),
             ("mesh: { retries: 200 }", "`mesh.retries` is 200"),
+            (
+                "canary: { metrics: [{ name: orders, total: 'rate(orders_total[5m])', bad: b }] }",
+                "`rate` is a function or an aggregation here, and raw counters are wanted",
+            ),
+            (
+                "canary: { metrics: [{ name: orders, total: a, bad: b, stable: { track: stable } }] }",
+                "no label tells stable's counters of the metric `orders` from the canary's",
+            ),
+            (
+                "canary: { metrics: [{ name: Orders, total: a, bad: b }] }",
+                "`Orders` is no name of a metric",
+            ),
+            (
+                "canary: { metrics: [{ name: orders, totals: a, bad: b }] }",
+                "did you mean `total`?",
+            ),
             ("gate: { fail-on: hihg }", "did you mean `high`?"),
             ("gate: { checks: [lint, secret] }", "did you mean `secrets`?"),
             ("components: { telemetry: otpl }", "did you mean `otlp`?"),

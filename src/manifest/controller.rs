@@ -112,8 +112,13 @@ fn percent(terms: &Terms<'_>) -> f64 {
 }
 
 /// What both lose.
-fn lost(controller: Controller, terms: &Terms<'_>) -> String {
+fn lost(controller: Controller, service: &Service, terms: &Terms<'_>) -> String {
     let (name, bar) = (controller.name(), bar(terms));
+    let own = if service.canary.metrics.is_empty() {
+        ""
+    } else {
+        "\n- `canary.metrics` is not carried over: the service's own counters are not judged."
+    };
     format!(
         "- No bound on mistakes: `canary.alpha` and `canary.tolerance` mean nothing here. A check holds the success rate of one window\n  \
            against {bar}, never against stable: a storm that hits both versions rolls back, and a canary that fails a little less\n  \
@@ -122,13 +127,13 @@ fn lost(controller: Controller, terms: &Terms<'_>) -> String {
          - Requests that failed before they reached a pod (no connection, the caller's timeout) are not counted: the telemetry is\n  \
            that of the receiving side.\n\
          - A weight is taken to be in force when it is written: {name} does not ask the proxies.\n\
-         - There is no journal, so no decision can be recomputed."
+         - There is no journal, so no decision can be recomputed.{own}"
     )
 }
 
 fn flagger_head(service: &Service, terms: &Terms<'_>) -> String {
     let (name, namespace) = (&service.name, service.namespace());
-    let lost = lost(Controller::Flagger, terms);
+    let lost = lost(Controller::Flagger, service, terms);
     let mirror = service
         .mesh
         .mirror
@@ -193,7 +198,7 @@ fn flagger(service: &Service, terms: &Terms<'_>, steps: &Steps) -> Value {
 
 fn argo_head(service: &Service, terms: &Terms<'_>) -> String {
     let (name, namespace) = (&service.name, service.namespace());
-    let lost = lost(Controller::ArgoRollouts, terms);
+    let lost = lost(Controller::ArgoRollouts, service, terms);
     let mirror = service
         .mesh
         .mirror
@@ -470,13 +475,14 @@ mod tests {
     #[test]
     fn the_head_is_a_comment_that_says_what_is_lost() {
         for controller in BOTH {
-            let text = controller.render(&service("mesh: { mirror: 10 }"), &TERMS).unwrap();
+            let more = "mesh: { mirror: 10 }\ncanary: { metrics: [{ name: orders, total: a, bad: b }] }";
+            let text = controller.render(&service(more), &TERMS).unwrap();
             let head: Vec<&str> = text.lines().take_while(|line| line.starts_with('#')).collect();
             assert!(
                 head.len() > 15 && head.iter().all(|line| line.chars().count() <= 140),
                 "{text}"
             );
-            for word in ["canary.alpha", "95 %", "mesh.mirror", "NetworkPolicy"] {
+            for word in ["canary.alpha", "95 %", "mesh.mirror", "canary.metrics", "NetworkPolicy"] {
                 let wanted = word != "NetworkPolicy" || controller == Controller::Flagger;
                 assert_eq!(head.iter().any(|line| line.contains(word)), wanted, "{word}");
             }

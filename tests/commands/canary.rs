@@ -305,3 +305,18 @@ fn quick_programs(sandbox: &Sandbox, stable: &str, canary: &str) -> Run {
     let mut command = sandbox.command("", program(), arguments);
     finish(command.args(["--stable", stable, "--canary", canary]))
 }
+
+#[test]
+fn metrics_that_need_a_prometheus_are_not_rehearsed_and_that_is_said() {
+    let sandbox = Sandbox::new();
+    let own = "canary: { metrics: [{ name: orders, total: orders_total, bad: orders_failed_total }] }";
+    sandbox.write(
+        "msctl.yaml",
+        format!("schema: msctl.service/v1\nname: payment\n{own}\n"),
+    );
+    let run = quick(&sandbox, &[]);
+    assert_eq!(run.code, 0, "{}", run.transcript());
+    let said = "The metrics of msctl.yaml are not rehearsed: there is no Prometheus that has their counters.";
+    assert!(run.stderr.contains(said), "{}", run.transcript());
+    assert!(!run.stdout.contains("orders"), "{}", run.transcript());
+}

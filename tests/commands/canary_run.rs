@@ -87,3 +87,44 @@ fn a_cluster_that_does_not_answer_is_a_kind_of_its_own() {
         "{failure}"
     );
 }
+
+#[test]
+fn metrics_that_the_proxies_do_not_have_are_refused_with_the_way_out() {
+    let sandbox = place();
+    let own =
+        "canary:\n  metrics:\n    - { name: orders, total: orders_total, bad: 'orders_total{result=\"failed\"}' }\n";
+    sandbox.write("msctl.yaml", format!("schema: msctl.service/v1\nname: payment\n{own}"));
+    let run = refused(&sandbox, &["--metrics", "proxies", "--kubeconfig", "config"]);
+    insta::assert_snapshot!(run.transcript(), @r"
+    $ msctl canary run --metrics proxies --kubeconfig config
+    ! error: the proxies do not have the counters of `canary.metrics`: `orders`
+    !   Nothing was changed.
+    !   hint: --prometheus http://… --metrics istio    or `envoy`, where those counters are scraped too
+    !   hint: canary: { metrics: [] }                  a release that begins is judged by requests alone
+    (exit 2)
+    ");
+    // With a Prometheus it is the cluster that does not answer.
+    let run = refused(
+        &sandbox,
+        &["--prometheus", "http://127.0.0.1:2", "--kubeconfig", "config"],
+    );
+    assert!(
+        run.stderr.contains("cannot read the VirtualService"),
+        "{}",
+        run.transcript()
+    );
+}
+
+#[test]
+fn a_function_where_raw_counters_are_wanted_is_refused_at_its_place() {
+    let sandbox = place();
+    let own = "canary:\n  metrics:\n    - name: orders\n      total: rate(orders_total[5m])\n      bad: orders_failed_total\n";
+    sandbox.write("msctl.yaml", format!("schema: msctl.service/v1\nname: payment\n{own}"));
+    let run = refused(&sandbox, &["--metrics", "proxies", "--kubeconfig", "config"]);
+    insta::assert_snapshot!(run.transcript(), @r#"
+    $ msctl canary run --metrics proxies --kubeconfig config
+    ! error: `rate(orders_total[5m])` is no selector of counters: `rate` is a function or an aggregation here, and raw counters are wanted: msctl itself counts what they grew by; such as `orders_total{result="failed"}`
+    !   msctl.yaml:6:14   total: rate(orders_total[5m])
+    (exit 2)
+    "#);
+}

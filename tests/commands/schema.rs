@@ -97,7 +97,7 @@ fn every_key_of_a_description_is_in_its_schema_and_said_what_it_is() {
         ("deploy", &["namespace", "replicas", "resources"]),
         ("mesh", &["provider", "hosts", "timeout", "retries", "mirror"]),
         ("gate", &["fail-on", "checks"]),
-        ("canary", &["steps", "hold", "alpha", "tolerance"]),
+        ("canary", &["steps", "hold", "alpha", "tolerance", "freeze", "metrics"]),
     ] {
         let schema = if section.is_empty() {
             &root

@@ -6,9 +6,11 @@ use std::time::{Duration, Instant};
 
 use msctl::canary::meter::envoy::{EnvoyMeter, Scrape};
 use msctl::canary::meter::form::{Form, Matcher};
+use msctl::canary::meter::own::Own;
 use msctl::canary::meter::prometheus::{PrometheusMeter, Question};
 use msctl::canary::router::Destination;
-use msctl::canary::{Counts, EDGES, Meter, Reading};
+use msctl::canary::{Cases, CasesOfBoth, Counts, EDGES, Meter, Reading};
+use msctl::config::metrics::Metric;
 use msctl::failure::{Failure, Kind};
 use reqwest::Url;
 use reqwest::header::HeaderName;
@@ -79,7 +81,7 @@ fn with_arm(load: Load, arm: &str) -> Load {
 /// A bed: two backends behind a proxy.
 struct Bed {
     wire: Wire,
-    _stable: Backend,
+    stable: Backend,
     canary: Backend,
     proxy: Part,
     ground: Ground,
@@ -98,7 +100,7 @@ impl Bed {
         assert_eq!(warm.answers.get(&("stable".into(), 200)), Some(&20), "{warm:?}");
         Self {
             wire,
-            _stable: stable,
+            stable,
             canary,
             proxy,
             ground,
@@ -271,6 +273,85 @@ fn meters_count_what_the_load_saw() {
     // The proxy begins anew.
     bed.proxy.restart().expect("the proxy again");
     count(&[bed.load(200), bed.load(200)]);
+}
+
+/// Orders as the backends count them, of which those of the canary are bad while it is told to spoil them.
+#[test]
+fn counters_of_the_services_own_count_what_the_load_saw() {
+    let bed = Bed::new();
+    let prometheus = Prometheus::start(&bed.ground, &bed.wire).expect("Prometheus");
+    prometheus.scrape("envoy", ADMIN, "/stats/prometheus", &[]);
+    for (backend, track) in [(&bed.stable, "stable"), (&bed.canary, "canary")] {
+        prometheus.scrape("pods", &backend.metrics(), "/metrics", &[("track", track)]);
+    }
+    prometheus.until_scraped();
+    // What is new by then was not there before, and counts from the first.
+    until("some scrapes", || {
+        let scraped = prometheus.query("min(count_over_time(up{job=\"pods\"}[30s]))");
+        let number = scraped[0]["value"][1]
+            .as_str()
+            .and_then(|text| text.parse::<u32>().ok());
+        number.is_some_and(|number| number > 4)
+    });
+    let metric = json!({
+        "name": "orders", "total": "lab_orders_total", "bad": "lab_orders_total{result=~\"bad|worse\"}",
+        "stable": {"track": "stable"}, "canary": {"track": "canary"},
+    });
+    let metric: Metric = serde_json::from_value(metric).expect("a metric");
+    let own = Own::new(&metric, [Vec::new(), Vec::new()], SCRAPE_INTERVAL);
+    let mut meter = meter(&prometheus, Form::Envoy).and(vec![own]);
+    let [mut stable, mut canary] = [Cases::default(); 2];
+    // Stable had some before, which do not count; the canary had none, so it has no counter.
+    until_counted(
+        &mut meter,
+        CasesOfBoth {
+            stable: Some(stable),
+            canary: None,
+        },
+    );
+    let mut count = |report: &Report, spoiled: bool| {
+        let of = |arm: &str| {
+            let good = report.answers.get(&(arm.into(), 200)).copied().unwrap_or(0);
+            u64::try_from(good).expect("a count")
+        };
+        stable.total += of("stable");
+        canary.total += of("canary");
+        canary.bad += if spoiled { of("canary") } else { 0 };
+        let (stable, canary) = (Some(stable), Some(canary));
+        until_counted(&mut meter, CasesOfBoth { stable, canary });
+    };
+    bed.canary.faults(&json!({"bad_orders": 1}));
+    count(&bed.load(400), true);
+    // What fails is no order.
+    bed.canary.faults(&json!({"bad_orders": 1, "errors": 0.5}));
+    count(&bed.load(200), true);
+    // Its process begins anew, and forgets what it was told.
+    bed.canary.part.kill();
+    bed.canary.part.restart().expect("the canary again");
+    count(&bed.load(200), false);
+    // Prometheus dies, and misses what goes on.
+    prometheus.part.kill();
+    let missed = bed.load(100);
+    prometheus.part.restart().expect("Prometheus again");
+    count(&missed, false);
+}
+
+/// Reads until this was counted, and never more.
+fn until_counted(meter: &mut dyn Meter, expected: CasesOfBoth) {
+    until(&format!("{expected:?}"), || {
+        let Ok(reading) = meter.read() else {
+            return false;
+        };
+        let now = reading.metrics["orders"];
+        for (now, most) in [(now.stable, expected.stable), (now.canary, expected.canary)] {
+            let (now, most) = (now.unwrap_or_default(), most.unwrap_or_default());
+            assert!(
+                now.total <= most.total && now.bad <= most.bad,
+                "{now:?} is more than {most:?}"
+            );
+        }
+        now == expected
+    });
 }
 
 #[test]

@@ -56,7 +56,7 @@ impl Backend {
     }
 
     /// The address of its metrics.
-    fn metrics(&self) -> String {
+    pub(super) fn metrics(&self) -> String {
         format!("{}:9100", self.address)
     }
 

@@ -18,11 +18,11 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use self::past::Look;
-use super::Counts;
 use super::machine::{Effect, Input, Machine, Outcome, Reason};
 use super::meter::STALE;
 use super::plan::Plan;
 use super::replay::outcome;
+use super::{Counts, Metered};
 use crate::config::units::Weight;
 
 /// What is wrong with the canary.
@@ -258,6 +258,7 @@ impl World {
             weight,
             stable: self.stable,
             canary: self.canary,
+            metrics: Metered::new(),
             latencies: backtest.latencies,
             counted: at,
             // As the meter has it that reads Prometheus.

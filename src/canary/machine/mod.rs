@@ -9,7 +9,7 @@ mod tests;
 
 pub use seen::{Ask, Decision, Effect, Input, OnStop, Outcome, Reason, Stopper};
 
-use super::count::Counts;
+use super::count::{Counts, Metered, since};
 use super::judge::{Evidence, Increment, Judge};
 use super::plan::Plan;
 use crate::config::units::Weight;
@@ -40,7 +40,7 @@ struct Settling {
 }
 
 /// The step's weight is in force since then; counted up to here.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 struct Holding {
     since: u64,
     /// The last look, how much of the time before it says nothing of latencies, and how much was spent waiting for a person.
@@ -61,11 +61,12 @@ struct Holding {
 }
 
 /// Counters of stable and canary, and their time.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 struct Counted {
     at: u64,
     stable: Counts,
     canary: Counts,
+    metrics: Metered,
 }
 
 /// The weight 0 is asked for since this time, and was written last at that one; then the release ends so. Before the first
@@ -101,7 +102,7 @@ impl Machine {
     /// A machine at the beginning of this plan.
     pub fn new(plan: Plan) -> Self {
         Self {
-            judge: Judge::new(plan.judge.clone()),
+            judge: Judge::new(plan.judge.clone()).and_by(plan.metrics.names()),
             plan,
             state: State::New,
             step: 0,
@@ -298,12 +299,13 @@ impl Machine {
             waited: state.waited + if self.paused || state.gated { since_look } else { 0 },
             frozen: state.frozen + if self.frozen { since_look } else { 0 },
             silent: None,
-            ..*state
+            ..state.clone()
         };
         let watched = at.saturating_sub(state.since);
         let Input::Counters {
             stable,
             canary,
+            metrics,
             latencies,
             ..
         } = input
@@ -319,7 +321,7 @@ impl Machine {
                 };
             }
             state.disturbed |= matches!(input, Input::Moving { .. });
-            self.state = State::Holding(state);
+            self.state = State::Holding(state.clone());
             return if self.is_too_long(&state, watched) {
                 self.go_back(at, Reason::Patience, Outcome::CouldNotTell)
             } else {
@@ -327,14 +329,13 @@ impl Machine {
             };
         };
         state.blurred += if *latencies { 0 } else { since_look };
-        let before = state.counted;
-        state.counted = counters(input);
+        let before = std::mem::replace(&mut state.counted, counters(input));
         // Nothing was counted when the weight came into force, or came again: it shows so long after the next count.
         if before.is_none() || state.disturbed {
             state.shows = shows(input);
             state.disturbed = false;
         }
-        self.state = State::Holding(state);
+        self.state = State::Holding(state.clone());
         let Some(before) = before else {
             return (Reason::Settled, Vec::new());
         };
@@ -347,6 +348,7 @@ impl Machine {
             // Some of these were sent at the weight before: they say nothing of the split.
             (new.stable.sent, new.canary.sent) = (0, 0);
         }
+        self.judge.take_in(&since(metrics, &before.metrics));
         let evidence = self.judge.observe(self.asked, &new);
         self.verdict(at, &state, &evidence)
     }
@@ -504,12 +506,14 @@ fn counters(input: &Input) -> Option<Counted> {
         Input::Counters {
             stable,
             canary,
+            metrics,
             counted,
             ..
         } => Some(Counted {
             at: *counted,
             stable: *stable,
             canary: *canary,
+            metrics: metrics.clone(),
         }),
         _ => None,
     }

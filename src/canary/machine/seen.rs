@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::canary::count::Counts;
+use crate::canary::count::{Counts, Metered};
 use crate::canary::judge::Evidence;
 use crate::config::units::Weight;
 
@@ -25,6 +25,9 @@ pub enum Input {
         stable: Counts,
         /// Since the release began.
         canary: Counts,
+        /// The same of the metrics of the user's own, by their names.
+        #[serde(default, skip_serializing_if = "Metered::is_empty")]
+        metrics: Metered,
         /// Whether how long requests took since the last look says something of who answered them.
         #[serde(default = "usual")]
         latencies: bool,

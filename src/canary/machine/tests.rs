@@ -3,7 +3,9 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::canary::count::{Cases, CasesOfBoth};
 use crate::canary::judge::Settings;
+use crate::config::metrics::Metrics;
 
 fn plan() -> Plan {
     Plan {
@@ -15,6 +17,7 @@ fn plan() -> Plan {
         judge: Settings::new(0.01, 1.2),
         gates: Vec::new(),
         on_stop: OnStop::Rollback,
+        metrics: Metrics::default(),
     }
 }
 
@@ -34,6 +37,9 @@ struct World {
     weight: Weight,
     stable: Counts,
     canary: Counts,
+    metrics: Metered,
+    /// Each request is an order; so many in a hundred are bad at the canary, two at stable.
+    orders: Option<u64>,
     share: u64,
     latencies: bool,
     /// How old counters may be.
@@ -50,6 +56,8 @@ impl World {
             weight: Weight::NONE,
             stable,
             canary,
+            metrics: Metered::new(),
+            orders: None,
             share,
             latencies: true,
             lag: 0,
@@ -78,6 +86,12 @@ impl World {
         self.canary.failed += canary * self.share / 100;
         self.stable.sent += 200 - canary;
         self.stable.requests += 200 - canary;
+        if let Some(bad) = self.orders {
+            let of = |total: u64, bad: u64| Some(Cases { total, bad });
+            let (stable, sold) = (self.stable.requests, self.canary.requests);
+            let (stable, canary) = (of(stable, stable / 50), of(sold, sold * bad / 100));
+            self.metrics.insert("orders".into(), CasesOfBoth { stable, canary });
+        }
         let input = self.counters();
         self.tell(&input)
     }
@@ -88,6 +102,7 @@ impl World {
             weight: self.weight,
             stable: self.stable,
             canary: self.canary,
+            metrics: self.metrics.clone(),
             latencies: self.latencies,
             counted: self.at.saturating_sub(self.lag / 2),
             lag: self.lag,
@@ -364,7 +379,7 @@ proptest! {
                 3 => Input::Asked { at: world.at, ask: asks(weight, read), by: "ann".into() },
                 4 => Input::Resumed { at: world.at, weight: read, by: "ben".into() },
                 5 => Input::Moving { at: world.at, to: read, why: "slow".into() },
-                _ => Input::Counters { at: world.at, weight: read, stable: world.stable, canary: world.canary, latencies: obey, counted: world.at, lag: 0 },
+                _ => Input::Counters { at: world.at, weight: read, stable: world.stable, canary: world.canary, metrics: world.metrics.clone(), latencies: obey, counted: world.at, lag: 0 },
             };
             let known = kind == 2 || kind > 5 || (kind == 1 && obey);
             let end = world.tell(&input);
@@ -690,4 +705,56 @@ fn requests_while_somebody_elses_weight_was_put_right_are_no_evidence_of_a_wrong
         let judged = world.decisions.last().expect("a decision").evidence.split > 6.0;
         assert_eq!(judged, split, "seen: {seen}");
     }
+}
+
+/// A world in which a release is judged by orders too.
+fn with_orders(orders: Option<u64>) -> World {
+    let mut plan = plan();
+    let metrics =
+        serde_json::json!([{"name": "orders", "total": "orders_total", "bad": "orders_total{result=\"bad\"}"}]);
+    plan.metrics = serde_json::from_value(metrics).unwrap();
+    World {
+        machine: Machine::new(plan),
+        orders,
+        ..World::new(0)
+    }
+}
+
+#[test]
+fn a_canary_whose_own_counters_are_worse_is_rolled_back_whatever_its_requests_say() {
+    let mut world = with_orders(Some(30));
+    assert_eq!((world.run(), world.weight), (Outcome::RolledBack, Weight::NONE));
+    let harm = world.decisions.iter().find(|d| d.reason == Reason::Harm).unwrap();
+    assert!(harm.evidence.errors <= 0.0, "{harm:?}");
+    assert_eq!(harm.evidence.worst(), Some("orders"));
+    let mut world = with_orders(Some(2));
+    assert_eq!((world.run(), world.weight), (Outcome::Promoted, Weight::ALL));
+}
+
+#[test]
+fn a_metric_without_data_neither_rolls_back_nor_promotes() {
+    let mut world = with_orders(None);
+    assert_eq!((world.run(), world.machine.step), (Outcome::CouldNotTell, 0));
+    assert!(world.reasons().contains(&&Reason::Patience), "{:?}", world.reasons());
+    // Nor one that has stable's alone.
+    let mut world = with_orders(None);
+    let stable = Some(Cases { total: 500, bad: 0 });
+    let canary = None;
+    world.metrics.insert("orders".into(), CasesOfBoth { stable, canary });
+    assert_eq!((world.run(), world.machine.step), (Outcome::CouldNotTell, 0));
+    // A person may take it as done all the same.
+    let mut world = with_orders(None);
+    world.ticks(3);
+    let from = world.weight;
+    world.asked(Ask::Finish { from });
+    assert_eq!((world.run(), world.weight), (Outcome::Promoted, Weight::ALL));
+}
+
+#[test]
+fn what_another_driver_counts_of_a_metric_begins_anew() {
+    let mut world = with_orders(Some(2));
+    world.ticks(4);
+    assert_eq!(world.resumed(), None);
+    (world.stable, world.canary) = (Counts::default(), Counts::default());
+    assert_eq!(world.run(), Outcome::Promoted);
 }

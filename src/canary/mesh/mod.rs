@@ -162,6 +162,15 @@ impl Target {
         }
     }
 
+    /// What tells stable's counters of its own from the canary's where nothing else is said: the pods of the Deployments, as a
+    /// Prometheus in a cluster names them.
+    pub fn pods_of_arms(&self) -> [Vec<Matcher>; 2] {
+        ["stable", "canary"].map(|track| {
+            let pods = format!("{}-{track}-[a-z0-9]+-[a-z0-9]+", self.service);
+            vec![Matcher::is("namespace", &self.namespace), Matcher::matches("pod", pods)]
+        })
+    }
+
     /// Marks the route objects as being in this release; what stands there for good is kept in the marks.
     pub fn mark(&self, cluster: &Cluster, header: &Header, driver: &str) -> Result<(), Failure> {
         for route in &self.routes {

@@ -14,11 +14,11 @@
 //! in time count as slower than every edge.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::time::Duration;
 
 use super::series::{INFINITE, Meaning, Sample, Series};
 use crate::canary::Arm;
+pub use crate::config::selector::Matcher;
 
 /// The labels of a series, its name among them as `__name__`.
 pub type Labels = BTreeMap<String, String>;
@@ -61,48 +61,6 @@ const BROKEN: [&str; 12] = [
 /// The status of calls whose fault is the server's.
 const SERVER_ERRORS: [&str; 6] = ["2", "4", "12", "13", "14", "15"];
 
-/// What a label must be.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Matcher {
-    label: String,
-    value: String,
-    is_pattern: bool,
-}
-
-impl Matcher {
-    /// The label has this value.
-    pub fn is(label: impl Into<String>, value: impl Into<String>) -> Self {
-        Self {
-            label: label.into(),
-            value: value.into(),
-            is_pattern: false,
-        }
-    }
-
-    /// The whole of the label's value matches this regular expression.
-    pub fn matches(label: impl Into<String>, pattern: impl Into<String>) -> Self {
-        Self {
-            is_pattern: true,
-            ..Self::is(label, pattern)
-        }
-    }
-}
-
-impl fmt::Display for Matcher {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let operator = if self.is_pattern { "=~" } else { "=" };
-        write!(f, "{}{operator}\"", self.label)?;
-        for c in self.value.chars() {
-            match c {
-                '\\' | '"' => write!(f, "\\{c}")?,
-                '\n' => f.write_str("\\n")?,
-                c => write!(f, "{c}")?,
-            }
-        }
-        f.write_str("\"")
-    }
-}
-
 impl Form {
     /// The query for the raw samples of these series in the last `window`. Istio's are the caller's own, unless the
     /// matchers name another `reporter`.
@@ -112,7 +70,7 @@ impl Form {
             Self::Envoy => [&CLASSES[..], &SENT, &[TIMES, AGAIN, TIMEOUTS]].concat().join("|"),
         };
         let mut all = vec![Matcher::matches(NAME, names)];
-        if self == Self::Istio && matchers.iter().all(|m| m.label != "reporter") {
+        if self == Self::Istio && matchers.iter().all(|m| m.label() != "reporter") {
             all.push(Matcher::is("reporter", "source"));
         }
         all.extend_from_slice(matchers);

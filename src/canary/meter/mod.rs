@@ -3,10 +3,11 @@
 //! A form says what a series counts; the ledger adds up what its samples grew by; the meters bring the samples: from
 //! Prometheus, or from each proxy. No data is its own state: a meter that has none fails, and never answers zero.
 //!
-//! Counters of a user's own would be one more form, with other queries and the same ledger.
+//! Counters of a user's own are read beside them, each metric with queries and a ledger of its own.
 
 pub mod envoy;
 pub mod form;
+pub mod own;
 pub mod prometheus;
 pub mod series;
 

@@ -12,8 +12,9 @@ use std::time::Duration;
 
 use super::STALE;
 use super::form::{Form, Matcher};
+use super::own::{Found, Own, QUERIES};
 use super::series::{Ledger, Sample, Series};
-use crate::canary::{Arm, Meter, Reading};
+use crate::canary::{Arm, Meter, Metered, Reading};
 use crate::failure::{Failure, Kind};
 use crate::process::Clock;
 use crate::remote::prometheus::{Prometheus, Stream};
@@ -46,6 +47,8 @@ pub struct PrometheusMeter {
     server: Prometheus,
     question: Question,
     ledger: Ledger,
+    /// What is counted beside requests.
+    own: Vec<Own>,
     clock: Clock,
     /// When the last answer came.
     answered: Option<Duration>,
@@ -61,6 +64,7 @@ impl PrometheusMeter {
             server,
             // Targets are scraped within one interval after Prometheus began, each at a time of its own.
             ledger: Ledger::new(question.interval, question.interval * 2),
+            own: Vec::new(),
             question,
             clock: Clock::start(),
             answered: None,
@@ -68,10 +72,21 @@ impl PrometheusMeter {
         }
     }
 
+    /// The same, which reads these metrics in each round too.
+    #[must_use]
+    pub fn and(self, own: Vec<Own>) -> Self {
+        Self { own, ..self }
+    }
+
+    /// How far back is asked at this time.
+    fn reach(&self, now: Duration) -> Duration {
+        let since = self.answered.map_or(Duration::ZERO, |then| now.saturating_sub(then));
+        (since + self.question.interval * (STALE + 1)).clamp(SHORTEST, LONGEST)
+    }
+
     /// The queries, stable's first, at this time.
     fn queries(&self, now: Duration) -> [String; 2] {
-        let since = self.answered.map_or(Duration::ZERO, |then| now.saturating_sub(then));
-        let reach = (since + self.question.interval * (STALE + 1)).clamp(SHORTEST, LONGEST);
+        let reach = self.reach(now);
         [&self.question.stable, &self.question.canary].map(|own| {
             let matchers = [&self.question.common[..], own].concat();
             self.question.form.query(&matchers, reach)
@@ -82,6 +97,16 @@ impl PrometheusMeter {
         let arms = [Arm::Stable, Arm::Canary].into_iter().zip(answers);
         arms.flat_map(|(arm, streams)| series(self.question.form, arm, streams))
             .collect()
+    }
+
+    /// Adds what the metrics of the user's own were answered, in the order in which they were asked for.
+    fn fold_own(&mut self, answers: impl Iterator<Item = Vec<Stream>>) {
+        let mut answers = answers.map(found);
+        for own in &mut self.own {
+            own.fold(std::array::from_fn::<_, QUERIES, _>(|_| {
+                answers.next().unwrap_or_default()
+            }));
+        }
     }
 
     /// No scrape for long is an outage, however Prometheus answers.
@@ -104,8 +129,13 @@ impl Meter for PrometheusMeter {
     fn read(&mut self) -> Result<Reading, Failure> {
         let now = self.clock.elapsed();
         let queries = self.queries(now);
-        let answers = self.server.samples(&queries)?;
+        let reach = self.reach(now);
+        let own = self.own.iter().flat_map(|own| own.queries(reach));
+        let all: Vec<String> = queries.iter().cloned().chain(own).collect();
+        let mut answers = self.server.samples(&all)?;
         self.answered = Some(now);
+        let of_own = answers.split_off(queries.len().min(answers.len()));
+        self.fold_own(of_own.into_iter());
         let series = self.series(answers);
         let times = series.iter().flat_map(|one| &one.samples).map(|(at, _)| *at);
         let Some(newest) = times.max() else {
@@ -117,8 +147,25 @@ impl Meter for PrometheusMeter {
         };
         self.ledger.fold(&series);
         self.check_fresh(now, newest)?;
-        Ok(self.ledger.reading())
+        let metrics: Metered = self
+            .own
+            .iter_mut()
+            .map(|own| (own.name().to_owned(), own.counted()))
+            .collect();
+        Ok(Reading {
+            metrics,
+            ..self.ledger.reading()
+        })
     }
+}
+
+/// Series of whatever kind.
+fn found(streams: Vec<Stream>) -> Found {
+    let one = |stream: Stream| {
+        let samples = stream.values.iter().filter_map(sample).collect();
+        (stream.labels, samples)
+    };
+    streams.into_iter().map(one).collect()
 }
 
 /// What Prometheus has of an arm, by what it counts.

@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::STALE;
-use crate::canary::{Arm, Counts, EDGES, Reading};
+use crate::canary::{Arm, Counts, EDGES, Metered, Reading};
 
 /// A time in milliseconds, on the clock of who scrapes, and what a counter showed.
 pub type Sample = (i64, f64);
@@ -52,6 +52,8 @@ impl Meaning {
     pub const SENT: Self = Self::requests(1.0, 0.0, 0.0, 0.0);
     /// A request that was sent, and is known from another counter already.
     pub const AGAIN: Self = Self::requests(-1.0, 0.0, 0.0, 0.0);
+    /// One of those that are counted elsewhere was bad.
+    pub const BAD: Self = Self::requests(0.0, 0.0, 1.0, 0.0);
     /// A request that took longer than every edge.
     pub const SLOW: Self = Self::requests(0.0, 0.0, 0.0, 1.0);
 
@@ -286,6 +288,7 @@ impl Ledger {
             at: Duration::from_millis(u64::try_from(passed).unwrap_or(0)),
             stable: show(Arm::Stable),
             canary: show(Arm::Canary),
+            metrics: Metered::new(),
             latencies,
             // Each source is scraped once in an interval, and the last scrape may be as old when a weight changes.
             lag: Duration::from_millis(u64::try_from(self.interval.saturating_mul(2)).unwrap_or(0)),

@@ -8,7 +8,7 @@ use html::Html;
 use plot::{Line, Plot, Scale};
 use series::{Series, Stretch, share};
 
-use super::count::EDGES;
+use super::count::{Cases, EDGES};
 use super::journal::Entry;
 use super::judge::Judge;
 use super::machine::{Decision, Input, Outcome, Reason};
@@ -38,6 +38,8 @@ pub struct Words<'a> {
     pub traffic: &'a str,
     /// The steps as a table, its head first.
     pub steps: &'a [Vec<String>],
+    /// The metrics of the user's own as another; empty where there are none.
+    pub metrics: &'a [Vec<String>],
     /// What was decided, in one line.
     pub decided: &'a dyn Fn(&Decision) -> String,
     /// Where the journal is.
@@ -64,7 +66,7 @@ pub fn render(replay: &Replay, words: &Words<'_>) -> String {
     plots(replay, &series, &mut html);
     steps(words, &mut html);
     log(replay, words, &mut html);
-    numbers(&series, &mut html);
+    numbers(replay, &series, &mut html);
     journal(replay, words, &mut html);
     html.markup("</main>\n</body>\n</html>\n");
     html.into_text()
@@ -157,12 +159,15 @@ fn plots(replay: &Replay, series: &Series, html: &mut Html) {
         .markup("<a href=\"#numbers\">Every number of these plots</a> is in the table below.</p>\n");
     let x = Scale::time(series.end);
     let marks: Vec<f64> = series.asked.iter().map(|(at, _)| series::number(*at)).collect();
-    for plot in [
+    let mut plots = vec![
         weights(series, &x, &marks),
         failures(series, &x, &marks),
         slowness(series, &x, &marks),
-        evidence(replay, series, &x, &marks),
-    ] {
+    ];
+    let names: Vec<String> = replay.header.plan.metrics.names().collect();
+    plots.extend(names.iter().map(|name| metric(series, name, &x, &marks)));
+    plots.push(evidence(replay, series, &x, &marks));
+    for plot in plots {
         plot.draw(html);
     }
 }
@@ -213,7 +218,7 @@ fn weights<'a>(series: &Series, x: &'a Scale, marks: &'a [f64]) -> Plot<'a> {
         line(series, "measured", "canary", |s| s.measured),
     ];
     Plot {
-        title: "The canary's share of traffic",
+        title: "The canary's share of traffic".into(),
         about: "Percent of requests: what was asked for, what the router said was in force, and \
                 what was counted since the step began."
             .into(),
@@ -236,7 +241,7 @@ fn failures<'a>(series: &Series, x: &'a Scale, marks: &'a [f64]) -> Plot<'a> {
         }),
     ];
     Plot {
-        title: "Failures",
+        title: "Failures".into(),
         about: "Percent of an arm's requests that failed: 5xx, refused, broken off, or not answered in time.".into(),
         unit: "percent of requests",
         x,
@@ -258,7 +263,7 @@ fn slowness<'a>(series: &Series, x: &'a Scale, marks: &'a [f64]) -> Plot<'a> {
         }),
     ];
     Plot {
-        title: "Slow answers",
+        title: "Slow answers".into(),
         about: format!(
             "Percent of an arm's requests that took longer than {} ms: of the latencies that are judged, the one where the arms differ most.",
             EDGES[edge]
@@ -272,12 +277,30 @@ fn slowness<'a>(series: &Series, x: &'a Scale, marks: &'a [f64]) -> Plot<'a> {
     }
 }
 
+fn metric<'a>(series: &Series, name: &str, x: &'a Scale, marks: &'a [f64]) -> Plot<'a> {
+    let bad = |cases: Option<Cases>| cases.and_then(|cases| share(cases.bad, cases.total));
+    let lines = vec![
+        line(series, "canary", "canary", |s| bad(s.of(name).canary)),
+        line(series, "stable", "stable", |s| bad(s.of(name).stable)),
+    ];
+    Plot {
+        title: format!("Metric {name}"),
+        about: "Percent of an arm's cases that were bad, by the service's own counters.".into(),
+        unit: "percent of cases",
+        x,
+        y: Scale::percent(most(&lines)),
+        lines,
+        limits: Vec::new(),
+        marks,
+    }
+}
+
 fn evidence<'a>(replay: &Replay, series: &Series, x: &'a Scale, marks: &'a [f64]) -> Plot<'a> {
     let plan = &replay.header.plan;
     let (decides, of_split) = (-libm::log(plan.judge.alpha), Judge::split_threshold(plan.steps.len()));
     let known = |log: f64| (!log.is_nan()).then_some(log);
     Plot {
-        title: "Evidence",
+        title: "Evidence".into(),
         about: "1 is none, on a scale of powers of ten. Harm at its line rolls back; safe at the same line is the proof that a step \
                 needs; split at its own means that requests do not go where they should."
             .into(),
@@ -304,6 +327,15 @@ fn steps(words: &Words<'_>, html: &mut Html) {
         return;
     };
     html.markup("<div class=\"wide\" tabindex=\"0\" role=\"region\" aria-label=\"Steps\"><table>\n");
+    table(head, rows, html);
+    if let Some((head, rows)) = words.metrics.split_first() {
+        html.markup("<h2>Metrics</h2>\n")
+            .markup("<div class=\"wide\" tabindex=\"0\" role=\"region\" aria-label=\"Metrics\"><table>\n");
+        table(head, rows, html);
+    }
+}
+
+fn table(head: &[String], rows: &[Vec<String>], html: &mut Html) {
     html.head(head);
     for row in rows {
         html.row(row.iter().map(|cell| cell.trim()));
@@ -355,12 +387,13 @@ fn said(entry: &Entry, words: &Words<'_>) -> String {
     }
 }
 
-fn numbers(series: &Series, html: &mut Html) {
+fn numbers(replay: &Replay, series: &Series, html: &mut Html) {
     html.markup("<h2 id=\"numbers\">Numbers</h2>\n<details><summary>Every number of the plots</summary>\n")
         .markup("<div class=\"wide\" tabindex=\"0\" role=\"region\" aria-label=\"Numbers\"><table>\n");
     let edge = series.telling_edge();
     let slow = |arm: &str| format!("{arm} > {} ms", EDGES[edge]);
-    html.head([
+    let names: Vec<String> = replay.header.plan.metrics.names().collect();
+    let mut head = [
         "until",
         "asked",
         "in force",
@@ -372,10 +405,17 @@ fn numbers(series: &Series, html: &mut Html) {
         "harm",
         "safe",
         "split",
-    ]);
+    ]
+    .map(str::to_owned)
+    .to_vec();
+    for name in &names {
+        head.extend(["canary", "stable", "harm", "safe"].map(|what| format!("{name}: {what}")));
+    }
+    html.head(head);
     let of = |part: u64, whole: u64| format!("{part} of {whole}");
+    let bad = |cases: Option<Cases>| cases.map_or_else(|| "no data".to_owned(), |c| of(c.bad, c.total));
     for s in &series.stretches {
-        html.row([
+        let mut row = vec![
             seconds(s.to),
             s.asked.to_string(),
             s.weight.map_or_else(|| "-".to_owned(), |w| w.to_string()),
@@ -388,7 +428,14 @@ fn numbers(series: &Series, html: &mut Html) {
             strength(s.evidence.harm),
             strength(s.evidence.safe),
             strength(s.evidence.split),
-        ]);
+        ];
+        for name in &names {
+            let (cases, evidence) = (s.of(name), s.evidence.metrics.get(name));
+            row.extend([bad(cases.canary), bad(cases.stable)]);
+            let strengths = evidence.map(|own| [own.harm, own.safe].map(strength));
+            row.extend(strengths.unwrap_or_default());
+        }
+        html.row(row);
     }
     html.markup("</tbody></table></div>\n</details>\n");
 }

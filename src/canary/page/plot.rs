@@ -31,7 +31,7 @@ pub(super) struct Line {
 /// One plot.
 pub(super) struct Plot<'a> {
     /// Its title.
-    pub(super) title: &'static str,
+    pub(super) title: String,
     /// What it shows, in a sentence or two.
     pub(super) about: String,
     /// The unit of its values.
@@ -182,7 +182,7 @@ impl Plot<'_> {
     /// Adds it to the page.
     pub(super) fn draw(&self, html: &mut Html) {
         html.markup("<figure>\n<figcaption><h3>")
-            .text(self.title)
+            .text(&self.title)
             .markup("</h3>\n<p>");
         html.text(&self.about).markup("</p>\n<p class=\"legend\">");
         for line in &self.lines {
@@ -330,7 +330,7 @@ mod tests {
 
     fn drawn(points: Vec<(f64, Option<f64>)>, steps: bool) -> String {
         let plot = Plot {
-            title: "",
+            title: String::new(),
             about: String::new(),
             unit: "",
             x: &Scale::time(1_000),

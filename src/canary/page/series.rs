@@ -1,6 +1,6 @@
 //! What came in over time, in few enough points for a page: stretches of a release. Pure.
 
-use crate::canary::count::{Counts, EDGES};
+use crate::canary::count::{Cases, CasesOfBoth, Counts, EDGES, Metered, since};
 use crate::canary::journal::Entry;
 use crate::canary::judge::{Evidence, FIRST_EDGE};
 use crate::canary::machine::{Input, Reason};
@@ -26,8 +26,17 @@ pub(super) struct Stretch {
     /// What came in: of stable, and of the canary.
     pub(super) stable: Counts,
     pub(super) canary: Counts,
+    /// The same by the metrics of the user's own.
+    metrics: Metered,
     /// The evidence at its end.
     pub(super) evidence: Evidence,
+}
+
+impl Stretch {
+    /// What a metric counted.
+    pub(super) fn of(&self, metric: &str) -> CasesOfBoth {
+        self.metrics.get(metric).copied().unwrap_or_default()
+    }
 }
 
 /// A release over time.
@@ -56,10 +65,12 @@ impl Series {
         }
         let (mut clock, mut asked, mut fresh) = (0, Weight::NONE, true);
         let (mut began, mut base, mut sent) = (0_u64, None, [0_u64; 2]);
+        let mut base_of_metrics = None;
         for entry in entries {
             // Time does not go back; a journal that says so is drawn as if it stood still.
             clock = entry.input.at().max(clock);
             let new = came_in(&mut base, &entry.input);
+            let new_metrics = metrics_came_in(&mut base_of_metrics, &entry.input);
             let read = entry.input.weight();
             let sum = if fresh { [0; 2] } else { sent };
             sent = [sum[0].saturating_add(new.0.sent), sum[1].saturating_add(new.1.sent)];
@@ -71,7 +82,8 @@ impl Series {
                     measured: None,
                     stable: Counts::default(),
                     canary: Counts::default(),
-                    evidence: entry.decision.evidence,
+                    metrics: Metered::new(),
+                    evidence: entry.decision.evidence.clone(),
                 });
                 began = clock;
             }
@@ -79,9 +91,10 @@ impl Series {
                 stretch.to = clock;
                 stretch.weight = read;
                 stretch.measured = share(sent[1], sent[0].saturating_add(sent[1]));
-                stretch.evidence = entry.decision.evidence;
+                stretch.evidence.clone_from(&entry.decision.evidence);
                 add(&mut stretch.stable, &new.0);
                 add(&mut stretch.canary, &new.1);
+                add_metrics(&mut stretch.metrics, &new_metrics);
             }
             let looked = !matches!(
                 entry.input,
@@ -124,6 +137,29 @@ fn came_in(base: &mut Option<(Counts, Counts)>, input: &Input) -> (Counts, Count
     };
     let before = base.replace((*stable, *canary));
     before.map_or_else(Default::default, |(s, c)| (stable.since(&s), canary.since(&c)))
+}
+
+/// The same by the metrics of the user's own.
+fn metrics_came_in(base: &mut Option<Metered>, input: &Input) -> Metered {
+    let Input::Counters { metrics, .. } = input else {
+        return Metered::new();
+    };
+    let before = base.replace(metrics.clone());
+    before.map_or_else(Metered::new, |before| since(metrics, &before))
+}
+
+fn add_metrics(sum: &mut Metered, new: &Metered) {
+    let add = |sum: &mut Option<Cases>, new: Option<Cases>| {
+        let Some(new) = new else { return };
+        let sum = sum.get_or_insert_default();
+        sum.total = sum.total.saturating_add(new.total);
+        sum.bad = sum.bad.saturating_add(new.bad);
+    };
+    for (name, new) in new {
+        let sum = sum.entry(name.clone()).or_default();
+        add(&mut sum.stable, new.stable);
+        add(&mut sum.canary, new.canary);
+    }
 }
 
 fn add(sum: &mut Counts, new: &Counts) {

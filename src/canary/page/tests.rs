@@ -1,5 +1,5 @@
 use super::*;
-use crate::canary::count::Counts;
+use crate::canary::count::{CasesOfBoth, Counts, Metered};
 use crate::canary::journal::{Header, SCHEMA};
 use crate::canary::machine::{Effect, Machine};
 use crate::canary::replay::replay;
@@ -25,6 +25,7 @@ pub(super) fn entries(plan: &Plan, looks: u64, of: u64) -> Vec<Entry> {
             weight,
             stable,
             canary,
+            metrics: Metered::new(),
             latencies: true,
             counted: look * plan.interval,
             lag: 0,
@@ -76,6 +77,7 @@ fn page(bytes: &[u8]) -> String {
         why: " because <b>",
         traffic: "3 requests harmed.",
         steps: &[vec!["asked".into()], vec!["1 %".into()]],
+        metrics: &[vec!["metric".into()], vec!["<i>".into()]],
         decided: &decided,
         journal: ".msctl/canary/7f3a.jsonl",
         explain: "msctl canary explain 7f3a",
@@ -238,6 +240,7 @@ fn counters_beyond_all_measure_are_drawn() {
                 weight,
                 stable: counts,
                 canary: counts,
+                metrics: Metered::new(),
                 latencies: true,
                 counted: at * (u64::MAX / 5),
                 lag: 0,
@@ -289,6 +292,7 @@ fn a_release_of_a_hundred_thousand_looks_is_a_small_page() {
             why: "",
             traffic: "",
             steps: &steps,
+            metrics: &[],
             decided: &decided,
             journal: "",
             explain: "",
@@ -317,5 +321,42 @@ fn strengths_are_numbers_that_a_person_compares() {
         (1e7, "> 1 000 000"),
     ] {
         assert_eq!(strength(libm::log(value)), text);
+    }
+}
+
+#[test]
+fn a_metric_of_the_users_own_has_a_plot_a_table_and_its_numbers() {
+    let mut plan = plan();
+    let metrics = serde_json::json!([{"name": "orders", "total": "a", "bad": "b"}]);
+    plan.metrics = serde_json::from_value(metrics).unwrap();
+    let mut machine = Machine::new(plan.clone());
+    let looks = entries(&super::tests::plan(), 60, 9).into_iter().zip(0_u64..);
+    let entries: Vec<Entry> = looks
+        .map(|(Entry { mut input, .. }, at)| {
+            if let Input::Counters { metrics, .. } = &mut input {
+                let stable = Some(Cases {
+                    total: at * 100,
+                    bad: at,
+                });
+                let canary = (at > 5).then_some(Cases { total: at, bad: 1 });
+                metrics.insert("orders".into(), CasesOfBoth { stable, canary });
+            }
+            Entry {
+                decision: machine.step(&input),
+                input,
+            }
+        })
+        .collect();
+    let page = page(&lines(&header(&plan), &entries));
+    elements(&page);
+    for words in [
+        "<h3>Metric orders</h3>",
+        "<h2>Metrics</h2>",
+        "&lt;i&gt;",
+        "orders: canary</th>",
+        "<td>no data</td>",
+        "<td>1 of 100</td>",
+    ] {
+        assert!(page.contains(words), "{words}: {page}");
     }
 }

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use hyper::http::uri::PathAndQuery;
 use tokio::runtime::Runtime;
 
-use super::{Arm, Meter, Reading, Router, Seen};
+use super::{Arm, Meter, Metered, Reading, Router, Seen};
 use crate::config::units::Weight;
 use crate::failure::{Failure, Kind};
 use crate::process::Interrupt;
@@ -258,6 +258,7 @@ impl Meter for Gauge {
             at: at.saturating_duration_since(self.start),
             stable,
             canary,
+            metrics: Metered::new(),
             latencies: !self.busy.look(at),
             lag: Duration::ZERO,
         })

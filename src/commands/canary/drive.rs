@@ -13,9 +13,11 @@ use crate::canary::machine::{Machine, Outcome};
 use crate::canary::mesh::{Board, Lease, MeshRouter, Progress, Proxies, Route, Target};
 use crate::canary::meter::envoy::EnvoyMeter;
 use crate::canary::meter::form::Form;
+use crate::canary::meter::own::Own;
 use crate::canary::meter::prometheus::PrometheusMeter;
 use crate::commands::Context;
 use crate::config::freeze::Freeze;
+use crate::config::metrics::Metrics as OwnMetrics;
 use crate::config::units::Span;
 use crate::failure::{Exit, Failure, Kind};
 use crate::process::{Clock, Interrupt, host};
@@ -124,8 +126,30 @@ impl Watching {
         Ok(())
     }
 
-    /// Who counts.
-    pub(super) fn meter<'a>(&self, placed: &'a Placed, proxies: &Proxies) -> Result<Box<dyn Meter + 'a>, Failure> {
+    /// Whether these can be counted where it reads.
+    pub(super) fn can_count(&self, metrics: &OwnMetrics) -> Result<(), Failure> {
+        if self.metrics != Metrics::Proxies || metrics.is_empty() {
+            return Ok(());
+        }
+        let names: Vec<String> = metrics.names().map(|name| format!("`{name}`")).collect();
+        let message = format!(
+            "the proxies do not have the counters of `canary.metrics`: {}",
+            names.join(", ")
+        );
+        Err(Failure::new(Kind::Config, message)
+            .note("Nothing was changed.")
+            .hint("--prometheus http://… --metrics istio    or `envoy`, where those counters are scraped too")
+            .hint("canary: { metrics: [] }                  a release that begins is judged by requests alone"))
+    }
+
+    /// Who counts: requests, and these metrics beside them.
+    pub(super) fn meter<'a>(
+        &self,
+        placed: &'a Placed,
+        proxies: &Proxies,
+        metrics: &OwnMetrics,
+    ) -> Result<Box<dyn Meter + 'a>, Failure> {
+        self.can_count(metrics)?;
         let form = match self.metrics {
             Metrics::Istio => Form::Istio,
             Metrics::Envoy => Form::Envoy,
@@ -138,10 +162,11 @@ impl Watching {
         };
         let base = url("--prometheus", self.prometheus.as_deref().unwrap_or_default())?;
         let question = placed.target.question(form, self.scrapes());
-        Ok(Box::new(PrometheusMeter::new(
-            Prometheus::new(base, DEADLINE)?,
-            question,
-        )))
+        let usual = placed.target.pods_of_arms();
+        let own = metrics.as_slice().iter();
+        let own = own.map(|metric| Own::new(metric, usual.clone(), self.scrapes()));
+        let meter = PrometheusMeter::new(Prometheus::new(base, DEADLINE)?, question);
+        Ok(Box::new(meter.and(own.collect())))
     }
 
     /// Who is told how it goes.

@@ -1,7 +1,7 @@
 //! `msctl canary explain`: a release read from its journal, every decision recomputed.
 
 use super::herald::asks;
-use super::show::{ReleaseReport, cells, head, strength, why, word};
+use super::show::{ReleaseReport, cells, head, show_metrics, strength, why, word};
 use crate::canary::journal;
 use crate::canary::machine::{Decision, Effect, Input, Reason};
 use crate::canary::replay::{Replay, replay};
@@ -66,6 +66,7 @@ impl Explained {
             steps: summary.rows.clone(),
             harmed: summary.harmed(),
             journal,
+            worst: summary.worst.clone(),
             recomputed: Some(replay.entries.len()),
         };
         Self {
@@ -95,6 +96,7 @@ impl Report for Explained {
         let mut rows = vec![head()];
         rows.extend(report.steps.iter().map(cells));
         page.table(2, &rows);
+        show_metrics(&report.steps, page);
         page.line(format!(
             "  harm rolls back at {0}, safe is enough at {0}",
             strength(report.threshold)
@@ -198,6 +200,10 @@ pub(super) fn decided(decision: &Decision) -> String {
         })
         .collect();
     let evidence = &decision.evidence;
+    let by = match evidence.worst() {
+        Some(metric) if decision.reason == Reason::Harm => format!(", by the metric `{metric}`"),
+        _ => String::new(),
+    };
     let (harm, safe) = (strength(evidence.harm.exp()), strength(evidence.safe.exp()));
-    format!("{reason} (harm {harm}, safe {safe}){}", effects.concat())
+    format!("{reason}{by} (harm {harm}, safe {safe}){}", effects.concat())
 }

@@ -151,13 +151,22 @@ fn news(input: &Input, decision: &Decision, again: bool) -> Option<News> {
         (_, Reason::Unproven) if !again => of(
             "CanaryUnproven",
             false,
-            match decision.needed {
-                Some(needed) => format!("{}: {needed} more requests needed", decision.asked),
-                None => format!("{}: waits for proof", decision.asked),
+            match (decision.needed, unshown(decision).as_slice()) {
+                (None, _) => format!("{}: waits for proof", decision.asked),
+                (Some(0), [first, ..]) => format!("{}: waits for proof by the metric `{first}`", decision.asked),
+                (Some(needed), _) => format!("{}: {needed} more requests needed", decision.asked),
             },
         ),
         _ => None,
     }
+}
+
+/// The metrics that do not show yet that this step is safe.
+fn unshown(decision: &Decision) -> Vec<&str> {
+    let metrics = decision.evidence.metrics.iter();
+    // Where stable has no traffic none is asked for.
+    let lacking = metrics.filter(|(_, metric)| metric.needed != Some(0) && decision.asked != Weight::ALL);
+    lacking.map(|(name, _)| name.as_str()).collect()
 }
 
 const fn ended(outcome: Outcome) -> (&'static str, bool) {

@@ -80,6 +80,11 @@ pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     let (upstreams, over) = upstreams(args, context, &request, &interrupt)?;
     let world = World::start(&request.world(args, upstreams), &interrupt)?;
     let plan = request.plan.clone();
+    if !request.service.canary.metrics.is_empty() {
+        context
+            .ui
+            .note("The metrics of msctl.yaml are not rehearsed: there is no Prometheus that has their counters.");
+    }
     let header = request.header(&over);
     let journal = Journal::create(context.directory(), &header)?;
     let path = journal.path().to_owned();
@@ -139,7 +144,7 @@ impl Request {
             1
         };
         let begun = Begun::now();
-        let mut plan = Plan::new(&service.canary, INTERVAL).faster(speed);
+        let mut plan = Plan::new(&service.canary, INTERVAL).faster(speed).without_metrics();
         plan.judge = plan.judge.on_one_machine();
         Ok(Self {
             plan,

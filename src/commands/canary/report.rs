@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::explain::decided;
-use super::show::{cells, head, why, word};
+use super::show::{cells, head, metrics, why, word};
 use crate::canary::journal;
 use crate::canary::machine::Outcome;
 use crate::canary::page::{self, Words};
@@ -95,6 +95,7 @@ fn text(replay: &Replay, summary: &Summary, journal: &Path, explain: &str) -> St
             why: &sentence(replay, summary),
             traffic: &traffic(summary),
             steps: &steps,
+            metrics: &metrics(&summary.rows),
             decided: &decided,
             journal: &journal,
             explain,

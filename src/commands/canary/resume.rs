@@ -104,6 +104,11 @@ fn take_over(
             .note(&format!("Release {} was over; what it left is taken away.", mark.id));
         return Ok(exit(outcome));
     }
+    let metrics = match &known {
+        Known::Left(_, replay) => &replay.header.plan.metrics,
+        Known::Alive | Known::Nothing => &mark.plan.metrics,
+    };
+    args.watching.can_count(metrics)?;
     let interrupt = Interrupt::watch()?;
     let driver = driver_name(context, &mark.id);
     // On another machine nobody knows yet whether it lives: its time has to pass, or it renews its lease.
@@ -144,7 +149,7 @@ fn take_over(
         placed,
         watching: &args.watching,
         machine,
-        meter: args.watching.meter(placed, &all_proxies)?,
+        meter: args.watching.meter(placed, &all_proxies, &header.plan.metrics)?,
         proxies: all_proxies,
         herald: args.watching.herald(placed, &header, &driver)?,
         lease,

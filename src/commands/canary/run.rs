@@ -6,13 +6,16 @@ use super::drive::{Drive, Watching, driver_name};
 use super::place::{Place, Placed};
 use super::screen::Screen;
 use super::show::proxies;
-use crate::canary::Meter;
 use crate::canary::driver::TakeOver;
 use crate::canary::journal::{Begun, Header, Journal};
 use crate::canary::machine::{Machine, OnStop};
 use crate::canary::mesh::{Lag, Lease, Proxies, Target};
+use crate::canary::meter::form::Matcher;
+use crate::canary::meter::own::arms;
 use crate::canary::plan::Plan;
+use crate::canary::{CasesOfBoth, Meter, Metered};
 use crate::commands::Context;
+use crate::config::metrics::{Metric, Metrics};
 use crate::config::units::{Span, Steps, Weight};
 use crate::failure::{Exit, Failure, Kind};
 use crate::process::Interrupt;
@@ -85,12 +88,17 @@ pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     }
     let plan = plan(args, &placed)?;
     let cluster = &placed.cluster;
-    let begins = check(args, &placed)?;
+    let begins = check(args, &placed, &plan.metrics)?;
     let setting = setting(&placed, begins.count);
     let header = Begun::now().header(&placed.service.name, setting, &plan);
     if args.dry_run {
-        context.ui.report(&PlanReport::new(&header, begins.count));
+        context.ui.report(&PlanReport::new(&header, &placed, &begins));
         return Ok(Exit::Done);
+    }
+    for metric in watched(&plan, &placed, &begins.counted) {
+        if let Some(missing) = metric.missing() {
+            context.ui.note(&missing);
+        }
     }
     let interrupt = Interrupt::watch()?;
     let driver = driver_name(context, &header.id);
@@ -142,6 +150,7 @@ fn plan(args: &Args, placed: &Placed) -> Result<Plan, Failure> {
         .as_ref()
         .map(|gates| gates.weights().to_vec())
         .unwrap_or_default();
+    args.watching.can_count(&plan.metrics)?;
     plan.check().map_err(|why| {
         let steps: Vec<String> = plan.steps.iter().map(ToString::to_string).collect();
         Failure::new(Kind::Usage, format!("a release cannot go so: {why}"))
@@ -168,11 +177,13 @@ struct Begins<'a> {
     /// How many proxies have a route between the arms.
     count: usize,
     meter: Box<dyn Meter + 'a>,
+    /// What the metrics of msctl.yaml have counters of.
+    counted: Metered,
 }
 
 /// Whether a release can begin: nobody else's traffic is at the canary, it is ready, counters can be read, and what is in force can
 /// be seen.
-fn check<'a>(args: &Args, placed: &'a Placed) -> Result<Begins<'a>, Failure> {
+fn check<'a>(args: &Args, placed: &'a Placed, metrics: &Metrics) -> Result<Begins<'a>, Failure> {
     let Placed { cluster, target, .. } = placed;
     let found = target.look(cluster)?;
     if let Some(other) = Target::marked(&found)? {
@@ -210,18 +221,19 @@ fn check<'a>(args: &Args, placed: &'a Placed) -> Result<Begins<'a>, Failure> {
         )));
     }
     let proxies = placed.proxies(&found);
-    let mut meter = args.watching.meter(placed, &proxies)?;
-    if let Err(failure) = meter.read()
-        && failure.kind() != Kind::NoEvidence
-    {
-        return Err(failure);
-    }
+    let mut meter = args.watching.meter(placed, &proxies, metrics)?;
+    let counted = match meter.read() {
+        Ok(reading) => reading.metrics,
+        Err(failure) if failure.kind() == Kind::NoEvidence => Metered::new(),
+        Err(failure) => return Err(failure),
+    };
     match proxies.show(cluster, weight) {
         Ok(count) => Ok(Begins {
             weight,
             proxies,
             count,
             meter,
+            counted,
         }),
         Err(Lag::Unseen(why)) => Err(Failure::new(
             Kind::Unreachable,
@@ -249,17 +261,76 @@ pub(in crate::commands) struct PlanReport {
     alpha: f64,
     /// How many proxies have a route between the arms.
     proxies: usize,
+    /// The metrics of msctl.yaml that it is judged by beside requests.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    metrics: Vec<WatchedMetric>,
+}
+
+/// One metric of msctl.yaml.
+#[derive(serde::Serialize, schemars::JsonSchema)]
+struct WatchedMetric {
+    /// What it is called.
+    name: String,
+    /// Of stable.
+    stable: WatchedArm,
+    /// Of the canary; its counters may come with its first traffic.
+    canary: WatchedArm,
+}
+
+/// The counters of one arm.
+#[derive(serde::Serialize, schemars::JsonSchema)]
+struct WatchedArm {
+    /// Those of all that happens, as Prometheus is asked for them.
+    total: String,
+    /// Those of what is bad.
+    bad: String,
+    /// Whether Prometheus has any of the first.
+    found: bool,
+}
+
+/// What the metrics of this plan have counters of.
+fn watched(plan: &Plan, placed: &Placed, counted: &Metered) -> Vec<WatchedMetric> {
+    let of = |metric: &Metric| {
+        let name = metric.name.to_string();
+        let CasesOfBoth { stable, canary } = counted.get(&name).copied().unwrap_or_default();
+        let arm = |own: &[Matcher], found: bool| WatchedArm {
+            total: metric.total.and(own),
+            bad: metric.bad.and(own),
+            found,
+        };
+        let [of_stable, of_canary] = arms(metric, placed.target.pods_of_arms());
+        WatchedMetric {
+            name,
+            stable: arm(&of_stable, stable.is_some()),
+            canary: arm(&of_canary, canary.is_some()),
+        }
+    };
+    plan.metrics.as_slice().iter().map(of).collect()
+}
+
+impl WatchedMetric {
+    /// What no step can be shown to be safe without, if it is missing already.
+    fn missing(&self) -> Option<String> {
+        let Self { name, stable, .. } = self;
+        (!stable.found).then(|| {
+            format!(
+                "Prometheus has no `{}` yet: no step is shown to be safe before the metric `{name}` has counters.",
+                stable.total
+            )
+        })
+    }
 }
 
 impl PlanReport {
-    fn new(header: &Header, proxies: usize) -> Self {
+    fn new(header: &Header, placed: &Placed, begins: &Begins<'_>) -> Self {
         Self {
             service: header.service.clone(),
             setting: header.setting.clone(),
             steps: header.plan.steps.clone(),
             hold_ms: header.plan.hold,
             alpha: header.plan.judge.alpha,
-            proxies,
+            proxies: begins.count,
+            metrics: watched(&header.plan, placed, &begins.counted),
         }
     }
 }
@@ -278,6 +349,18 @@ impl Report for PlanReport {
         ));
         if self.proxies == 0 {
             page.line("  No proxy has a route between the arms: nothing calls this service through the mesh yet.");
+        }
+        for metric in &self.metrics {
+            let name = &metric.name;
+            let canary = if metric.canary.found {
+                ""
+            } else {
+                "; the canary has no counters yet"
+            };
+            page.line(metric.missing().map_or_else(
+                || format!("  judged by the metric {name} too{canary}"),
+                |missing| page.paint.doubt(&format!("  {}", clean(&missing))),
+            ));
         }
         page.line("Nothing was changed.");
     }

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::explain::{decided, who};
-use super::show::{ReleaseReport, cells, head, strength, why, word};
+use super::show::{ReleaseReport, cells, head, line_of_metrics, show_metrics, strength, why, word};
 use crate::canary::driver::End;
 use crate::canary::journal::{Entry, Header};
 use crate::canary::judge::Judge;
@@ -117,8 +117,11 @@ impl<'a> Screen<'a> {
         let row = self.summary.rows.last().map_or(String::new(), |row| {
             let cells = cells(row);
             format!(
-                "  measured {}, canary failed {}, stable failed {}",
-                cells[1], cells[2], cells[3]
+                "  measured {}, canary failed {}, stable failed {}{}",
+                cells[1],
+                cells[2],
+                cells[3],
+                line_of_metrics(row)
             )
         });
         format!(
@@ -145,6 +148,7 @@ impl<'a> Screen<'a> {
                 .map(|w| vec![format!("{:>5}", w.to_string())]),
         );
         page.table(2, &rows);
+        show_metrics(&self.summary.rows, &mut page);
         page.line(format!("  now: {}", decided(decision)));
         page.line(page.paint.faint(&format!(
             "  harm rolls back at {0}, safe is enough at {0} · Ctrl-C {1}",
@@ -169,6 +173,7 @@ impl<'a> Screen<'a> {
             steps: self.summary.rows.clone(),
             harmed: self.summary.harmed(),
             journal: journal.display().to_string(),
+            worst: self.summary.worst.clone(),
             recomputed: None,
         };
         Released {
@@ -202,6 +207,7 @@ impl Report for Released {
         let mut rows = vec![head()];
         rows.extend(self.report.steps.iter().map(cells));
         page.table(2, &rows);
+        show_metrics(&self.report.steps, page);
         self.ci(page);
     }
 

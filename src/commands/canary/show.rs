@@ -3,8 +3,9 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::canary::Cases;
 use crate::canary::machine::{Outcome, Reason};
-use crate::canary::summary::{Row, Summary};
+use crate::canary::summary::{MetricRow, Row, Summary};
 use crate::config::units::Weight;
 use crate::failure::Exit;
 use crate::ui::{Page, clean, count};
@@ -85,11 +86,16 @@ pub(super) fn why(outcome: Outcome, summary: &Summary) -> String {
         (Outcome::Held, _) => "asked to stop and to leave traffic where it is".into(),
         (Outcome::Interrupted, _) => "you asked to stop".into(),
         (Outcome::Terminated, _) => "the process was asked to end".into(),
+        (_, Some(Reason::Harm)) if summary.worst.is_some() => by_metric(summary),
         (_, Some(Reason::Harm)) if slow(row) => format!("the canary answers more slowly than stable; {rates}"),
         (_, Some(Reason::Split)) => "requests are not split as asked".into(),
         (_, Some(Reason::NotInForce)) => "the weight that was written did not come into force".into(),
         (_, Some(Reason::Lost)) => "the router does not answer".into(),
         (_, Some(Reason::Unready)) => "the canary is not ready for traffic".into(),
+        (_, Some(Reason::Patience)) if row.is_some_and(|row| row.needed == Some(0) && !unproven(row).is_empty()) => {
+            let unproven = row.map(unproven).unwrap_or_default();
+            format!("no proof in time, {}", unproven.join("; "))
+        }
         (_, Some(Reason::Patience)) => match row.and_then(|r| r.needed) {
             Some(0) => {
                 "no proof in time that it is as fast as stable, on a machine that may have been too busy to tell".into()
@@ -102,6 +108,40 @@ pub(super) fn why(outcome: Outcome, summary: &Summary) -> String {
         },
         _ => rates,
     }
+}
+
+/// What the metric that showed the canary to be worse counted.
+fn by_metric(summary: &Summary) -> String {
+    let name = summary.worst.as_deref().unwrap_or_default();
+    let row = summary.rows.last().and_then(|row| row.metrics.get(name));
+    let MetricRow { canary, stable, .. } = row.cloned().unwrap_or_default();
+    format!(
+        "by the metric `{}` the canary was bad in {}, stable in {}",
+        clean(name),
+        cases(canary),
+        cases(stable)
+    )
+}
+
+/// What each metric lacks that has not shown this step to be safe, in words.
+pub(super) fn unproven(row: &Row) -> Vec<String> {
+    if row.asked == Weight::ALL {
+        return Vec::new();
+    }
+    let lacking = row.metrics.iter().filter(|(_, metric)| metric.needed != Some(0));
+    let words = lacking.map(|(name, metric)| {
+        let name = clean(name);
+        match (metric, metric.needed) {
+            (MetricRow { stable: None, .. }, _) => format!("there is no counter of stable by the metric `{name}`"),
+            (MetricRow { canary: None, .. }, _) => format!("there is no counter of the canary by the metric `{name}`"),
+            (_, Some(needed)) => format!(
+                "{} more cases of the canary needed by the metric `{name}`",
+                count(needed)
+            ),
+            (_, None) => format!("by the metric `{name}` no number of cases would do, as often as they are bad"),
+        }
+    });
+    words.collect()
 }
 
 /// Whether the canary's failures alone do not say why.
@@ -151,6 +191,68 @@ pub(super) fn cells(row: &Row) -> Vec<String> {
     ]
 }
 
+fn cases(cases: Option<Cases>) -> String {
+    cases.map_or_else(
+        || "no data".to_owned(),
+        |Cases { total, bad }| format!("{} of {}", count(bad), count(total)),
+    )
+}
+
+/// The table of the metrics of the user's own, its head first; nothing where there are none.
+pub(super) fn metrics(steps: &[Row]) -> Vec<Vec<String>> {
+    let mut rows = Vec::new();
+    for step in steps {
+        for (name, metric) in &step.metrics {
+            // Where stable has no traffic there is nothing to compare with, and nothing to show.
+            let needed = metric.needed.filter(|_| step.asked != Weight::ALL);
+            rows.push(vec![
+                format!("{:>5}", step.asked.to_string()),
+                clean(name),
+                cases(metric.canary),
+                cases(metric.stable),
+                strength(metric.harm),
+                strength(metric.safe),
+                match needed {
+                    Some(0) => "-".to_owned(),
+                    Some(needed) => count(needed),
+                    None if step.asked == Weight::ALL => "-".to_owned(),
+                    None => "no number".to_owned(),
+                },
+            ]);
+        }
+    }
+    if !rows.is_empty() {
+        let head = [
+            "asked",
+            "metric",
+            "canary bad",
+            "stable bad",
+            "harm",
+            "safe",
+            "still needed",
+        ];
+        rows.insert(0, head.map(str::to_owned).to_vec());
+    }
+    rows
+}
+
+/// Shows it, below the table of the steps.
+pub(super) fn show_metrics(steps: &[Row], page: &mut Page) {
+    let rows = metrics(steps);
+    if !rows.is_empty() {
+        page.table(2, &rows);
+    }
+}
+
+/// The same of one step, in a line of a log.
+pub(super) fn line_of_metrics(step: &Row) -> String {
+    let told = step.metrics.iter().map(|(name, metric)| {
+        let (canary, stable) = (cases(metric.canary), cases(metric.stable));
+        format!(", {} bad {canary}, stable's {stable}", clean(name))
+    });
+    told.collect()
+}
+
 /// Evidence as a number a person compares with 1/alpha.
 pub(super) fn strength(evidence: f64) -> String {
     if evidence >= 1e6 {
@@ -187,6 +289,9 @@ pub(in crate::commands) struct ReleaseReport {
     pub(super) harmed: u64,
     /// Its journal.
     pub(super) journal: String,
+    /// The metric of msctl.yaml that showed the canary to be worse, where one did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) worst: Option<String>,
     /// Decisions that came out the same when they were computed again; `explain` alone has it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) recomputed: Option<usize>,

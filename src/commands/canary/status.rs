@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::explain::words;
 use super::herald::asks;
 use super::place::{Place, Placed};
-use super::show::{cells, head, proxies};
+use super::show::{cells, head, proxies, show_metrics, unproven};
 use crate::canary::mesh::{Asked, Holder, Lag, Mark, Progress, Target};
 use crate::commands::Context;
 use crate::config::units::Weight;
@@ -237,14 +237,14 @@ impl Release {
                 .map(|w| vec![format!("{:>5}", w.to_string())]),
         );
         page.table(2, &rows);
-        page.line(format!(
-            "  now: {}{}",
-            words(&progress.reason),
-            match progress.steps.last().and_then(|row| row.needed) {
-                Some(0) | None => String::new(),
-                Some(needed) => format!(", {} more requests of the canary needed", count(needed)),
-            }
-        ));
+        show_metrics(&progress.steps, page);
+        let row = progress.steps.last();
+        let mut lacks = row.map(unproven).unwrap_or_default();
+        if let Some(needed) = row.and_then(|row| row.needed).filter(|needed| *needed > 0) {
+            lacks.insert(0, format!("{} more requests of the canary needed", count(needed)));
+        }
+        let lacks: Vec<String> = lacks.iter().map(|what| format!(", {what}")).collect();
+        page.line(format!("  now: {}{}", words(&progress.reason), lacks.concat()));
     }
 }
 

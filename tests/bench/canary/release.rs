@@ -1,5 +1,6 @@
 //! A release of msctl itself in the simulated world: the product's own machine and judge, as its driver runs them.
 
+use msctl::canary::Metered;
 use msctl::canary::machine::{Decision, Effect, Input, Machine, Outcome, Reason};
 use msctl::canary::plan::Plan;
 use msctl::config::units::Weight;
@@ -105,6 +106,7 @@ fn counters(at: u64, weight: Weight, sums: &[Tally; 2]) -> Input {
         weight,
         stable: sums[STABLE].counts(),
         canary: sums[CANARY].counts(),
+        metrics: Metered::new(),
         latencies: true,
         counted: at,
         lag: 0,

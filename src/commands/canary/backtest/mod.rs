@@ -88,8 +88,13 @@ enum Metrics {
 pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     let service = Service::load(context.directory())?;
     let canary = service.canary.with(args.steps.as_ref(), args.hold);
-    let plan = Plan::new(&canary, args.interval.as_millis());
+    let plan = Plan::new(&canary, args.interval.as_millis()).without_metrics();
     check(args, &plan)?;
+    if !canary.metrics.is_empty() {
+        context
+            .ui
+            .note("The metrics of msctl.yaml are left out: releases are tried by requests alone.");
+    }
     let address = url("--prometheus", &args.prometheus)?;
     let form = match args.metrics {
         Metrics::Istio => Form::Istio,

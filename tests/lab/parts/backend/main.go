@@ -70,6 +70,10 @@ var (
 	httpRunning = promauto.NewGauge(prometheus.GaugeOpts{
 		Name: "http_server_active_requests", Help: "HTTP requests being answered.",
 	})
+	// Each good answer is an order, which may be bad all the same.
+	ordersTotal = promauto.NewCounterVec(prometheus.CounterOpts{
+		Name: "lab_orders_total", Help: "Orders of HTTP requests that were answered well.",
+	}, []string{"result"})
 	grpcTotal = promauto.NewCounterVec(prometheus.CounterOpts{
 		Name: "grpc_server_handled_total", Help: "gRPC calls answered.",
 	}, []string{"grpc_service", "grpc_method", "grpc_code"})
@@ -81,6 +85,7 @@ var (
 // faults are what a request meets. In PUT /faults, what is left out is as it is in a backend without faults.
 type faults struct {
 	Errors  float64 `json:"errors"`       // this part of all requests fails, at random
+	Orders  float64 `json:"bad_orders"`   // this part of all orders is bad, and answered well
 	Latency int64   `json:"latency_ms"`   // before every answer
 	Hang    bool    `json:"hang"`         // no answer, until this is taken back
 	First   int64   `json:"first_errors"` // so many requests still fail, from now on
@@ -94,8 +99,8 @@ func parse(from io.Reader) (faults, error) {
 	if err := decoder.Decode(&f); err != nil {
 		return f, err
 	}
-	if f.Errors < 0 || f.Errors > 1 || f.Latency < 0 || f.First < 0 {
-		return f, errors.New("errors is a part of 1, latency_ms and first_errors are not negative")
+	if f.Errors < 0 || f.Errors > 1 || f.Orders < 0 || f.Orders > 1 || f.Latency < 0 || f.First < 0 {
+		return f, errors.New("errors and bad_orders are parts of 1, latency_ms and first_errors are not negative")
 	}
 	return f, nil
 }
@@ -176,6 +181,16 @@ func (b *backend) meet(ctx context.Context) codes.Code {
 	}
 }
 
+// order says how the order went that a request was.
+func (b *backend) order() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if rand.Float64() < b.faults.Orders {
+		return "bad"
+	}
+	return "good"
+}
+
 // serveHTTP answers every path but the ones that are the backend's own.
 func (b *backend) serveHTTP(w http.ResponseWriter, r *http.Request) {
 	began := time.Now()
@@ -187,6 +202,7 @@ func (b *backend) serveHTTP(w http.ResponseWriter, r *http.Request) {
 	switch b.meet(r.Context()) {
 	case codes.OK:
 		code = http.StatusOK
+		ordersTotal.WithLabelValues(b.order()).Inc()
 	case codes.Internal:
 		code = http.StatusInternalServerError
 	case codes.Unavailable:

@@ -4,6 +4,7 @@ mod anchors;
 mod edits;
 mod hands;
 mod measured;
+mod metrics;
 mod outage;
 mod routes;
 mod shop;

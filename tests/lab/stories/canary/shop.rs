@@ -222,6 +222,28 @@ impl Shop {
         }
     }
 
+    /// Prometheus scrapes the counters of every pod from now on, which are called as a Prometheus in a cluster calls them.
+    pub(super) fn scrape_pods(&self) {
+        for track in ["stable", "canary"] {
+            for pod in self.pods(track)["items"].as_array().into_iter().flatten() {
+                let name = pod["metadata"]["name"].as_str().expect("a name");
+                let address = pod["status"]["podIP"].as_str().expect("an address");
+                let labels = [("namespace", self.namespace.as_str()), ("pod", name)];
+                prometheus().scrape("pods", &format!("{address}:9100"), "/metrics", &labels);
+            }
+        }
+        prometheus().until_scraped();
+    }
+
+    /// The description says that a release is judged by these metrics too.
+    pub(super) fn judged_by(&self, metrics: &str) {
+        let (file, before) = ("payment/msctl.yaml", "alpha: 0.01 }");
+        let description = self.sandbox.read(file);
+        assert!(description.contains(before), "{description}");
+        let after = format!("alpha: 0.01, metrics: {metrics} }}");
+        self.sandbox.write(file, description.replace(before, &after));
+    }
+
     /// Waits until so many pods of this track say that they are ready.
     pub(super) fn until_ready(&self, track: &str, number: usize) {
         let ready = |pod: &&Value| condition(&pod["status"], "Ready") == Some("True");
