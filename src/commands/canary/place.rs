@@ -16,7 +16,7 @@ use crate::remote::kube::{Access, Cluster};
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Cluster")]
 pub(super) struct Place {
-    /// The kubeconfig (default: KUBECONFIG, then ~/.kube/config)
+    /// The kubeconfig (default: KUBECONFIG, then ~/.kube/config, then the account of the pod this runs in)
     #[arg(long, value_name = "FILE")]
     kubeconfig: Option<PathBuf>,
 

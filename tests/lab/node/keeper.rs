@@ -234,8 +234,13 @@ impl Keeper {
     async fn secret(&self, reference: &Value) -> Result<String, String> {
         let (name, key) = (text(&reference["name"]), text(&reference["key"]));
         let namespace = text(&self.pod["metadata"]["namespace"]);
-        let secret = self.node.read(&format!("/api/v1/namespaces/{namespace}/secrets/{name}")).await?;
-        let coded = secret["data"][&key].as_str().ok_or_else(|| format!("no key {key} in the secret {name}"))?;
+        let secret = self
+            .node
+            .read(&format!("/api/v1/namespaces/{namespace}/secrets/{name}"))
+            .await?;
+        let coded = secret["data"][&key]
+            .as_str()
+            .ok_or_else(|| format!("no key {key} in the secret {name}"))?;
         let bytes = BASE64_STANDARD.decode(coded).map_err(|e| e.to_string())?;
         String::from_utf8(bytes).map_err(|e| e.to_string())
     }

@@ -39,8 +39,8 @@ impl Mounts {
             if !PLACE.iter().any(|place| target.starts_with(place)) {
                 continue;
             }
-            let volumes = pod["spec"]["volumes"].as_array().into_iter().flatten();
-            let volume = volumes.filter(|volume| volume["name"] == name.as_str()).next();
+            let mut volumes = pod["spec"]["volumes"].as_array().into_iter().flatten();
+            let volume = volumes.find(|volume| volume["name"] == name.as_str());
             let volume = volume.ok_or_else(|| format!("there is no volume {name}"))?;
             let source = made(node, pod, volume).await?.join(text(&mount["subPath"]));
             let read_only = mount["readOnly"] == true || volume["emptyDir"].is_null();
@@ -66,7 +66,11 @@ impl Mounts {
 
 /// The directory of a volume, with what is in it.
 async fn made(node: &Node, pod: &Value, volume: &Value) -> Result<PathBuf, String> {
-    let directory = node.0.volumes.join(text(&pod["metadata"]["uid"])).join(text(&volume["name"]));
+    let directory = node
+        .0
+        .volumes
+        .join(text(&pod["metadata"]["uid"]))
+        .join(text(&volume["name"]));
     std::fs::create_dir_all(&directory).map_err(|e| e.to_string())?;
     let sources = match volume["projected"]["sources"].as_array() {
         Some(sources) => sources.clone(),
@@ -86,7 +90,10 @@ async fn files(node: &Node, pod: &Value, source: &Value) -> Result<Vec<(String, 
     if source["configMap"].is_object() {
         let map = &source["configMap"];
         let found = node
-            .read(&format!("/api/v1/namespaces/{namespace}/configmaps/{}", text(&map["name"])))
+            .read(&format!(
+                "/api/v1/namespaces/{namespace}/configmaps/{}",
+                text(&map["name"])
+            ))
             .await?;
         let data = found["data"].as_object().cloned().unwrap_or_default();
         return Ok(data.into_iter().map(|(key, value)| (key, text(&value))).collect());

@@ -2,6 +2,7 @@
 
 mod edits;
 mod hands;
+mod job;
 mod measured;
 mod outage;
 mod routes;
