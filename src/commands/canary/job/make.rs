@@ -8,7 +8,7 @@ use crate::failure::{Failure, Kind};
 use crate::process::Clock;
 use crate::remote::kube::{Cluster, Refusal};
 
-/// A Job that is over may take so long to go.
+/// What an earlier release left may take so long to go.
 const GONE: Duration = Duration::from_secs(20);
 
 /// How long it is between two looks at it.
@@ -79,47 +79,41 @@ impl<'a> Made<'a> {
 
     /// One of them, in place of what an earlier release left there.
     fn make(&mut self, object: &Value) -> Result<Value, Failure> {
-        let made = match self.cluster.create(&collection(object), object) {
-            Err(refusal) if refusal.code() == Some(409) => self.instead(object)?,
-            other => other.map_err(|refusal| failed(refusal, "make", object))?,
+        let clock = Clock::start();
+        let made = loop {
+            match self.cluster.create(&collection(object), object) {
+                Err(refusal) if refusal.code() == Some(409) && clock.elapsed() < GONE => self.clear(object)?,
+                other => break other.map_err(|refusal| failed(refusal, "make", object))?,
+            }
+            std::thread::sleep(LOOK);
         };
         self.objects.push((path(object), name(object)));
         Ok(made)
     }
 
-    /// In place of one that is called so.
-    fn instead(&self, object: &Value) -> Result<Value, Failure> {
-        let read = self.cluster.get(&path(object));
-        let found = read.map_err(|refusal| failed(refusal, "read", object))?;
+    /// Takes away what is called so, if an earlier release left it. The cluster may do the same at this moment, for what that one's Job
+    /// owned: so it is not replaced, but made anew.
+    fn clear(&self, object: &Value) -> Result<(), Failure> {
+        let gone = |refusal: &Refusal| refusal.code() == Some(404);
+        let found = match self.cluster.get(&path(object)) {
+            Err(refusal) if gone(&refusal) => return Ok(()),
+            other => other.map_err(|refusal| failed(refusal, "read", object))?,
+        };
         if !is_ours(&found, object) {
             let message = format!("the {} is there, and was not made by msctl", name(object));
             return Err(Failure::new(Kind::Conflict, message));
         }
-        if object["kind"] == "Job" {
-            return self.job_instead(&found, object);
-        }
-        let mut object = object.clone();
-        object["metadata"]["resourceVersion"] = found["metadata"]["resourceVersion"].clone();
-        let replaced = self.cluster.replace(&path(&object), &object);
-        replaced.map_err(|refusal| failed(refusal, "replace", &object))
-    }
-
-    fn job_instead(&self, found: &Value, job: &Value) -> Result<Value, Failure> {
-        if over(found).is_none() {
-            let message = format!("the {} runs already", name(job));
+        if object["kind"] == "Job" && over(&found).is_none() && found["metadata"]["deletionTimestamp"].is_null() {
+            let message = format!("the {} runs already", name(object));
             return Err(Failure::new(Kind::Conflict, message)
                 .hint("msctl canary status    says what it does")
                 .hint("msctl canary abort     gives stable all the traffic")
                 .hint(format!("{}    ends it", self.removal)));
         }
-        let deleted = self.cluster.delete(&with_pods(job));
-        deleted.map_err(|refusal| failed(refusal, "remove", job))?;
-        let clock = Clock::start();
-        while self.cluster.get(&path(job)).is_ok() && clock.elapsed() < GONE {
-            std::thread::sleep(LOOK);
+        match self.cluster.delete(&format!("{}{BACKGROUND}", path(object))) {
+            Err(refusal) if !gone(&refusal) => Err(failed(refusal, "remove", object)),
+            _ => Ok(()),
         }
-        let created = self.cluster.create(&collection(job), job);
-        created.map_err(|refusal| failed(refusal, "make", job))
     }
 
     /// Takes it all away; what came of that, in a sentence.
@@ -151,10 +145,6 @@ impl<'a> Made<'a> {
 
 /// Jobs alone leave what they own behind, unless they are told not to.
 const BACKGROUND: &str = "?propagationPolicy=Background";
-
-fn with_pods(job: &Value) -> String {
-    format!("{}{BACKGROUND}", path(job))
-}
 
 /// How a Job ended: whether well, and in the cluster's words.
 pub(super) fn over(job: &Value) -> Option<(bool, String)> {

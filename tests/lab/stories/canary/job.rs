@@ -132,10 +132,11 @@ fn allowed(shop: &Shop) -> Acts {
         format!("clusterroles/{own}"),
     ];
     let mut acts = Acts::new();
-    for role in roles.map(|role| get(&format!("{rbac}/{role}"))) {
-        let rules = role["rules"].as_array().cloned();
-        for rule in rules.unwrap_or_else(|| panic!("no rules: {role}")) {
-            let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    for path in roles {
+        let found = get(&format!("{rbac}/{path}"));
+        assert!(found["rules"].is_array(), "{found}");
+        for rule in found["rules"].as_array().into_iter().flatten() {
             for verb in rule["verbs"].as_array().into_iter().flatten() {
                 acts.insert((text(verb), text(&rule["apiGroups"][0]), text(&rule["resources"][0])));
             }
@@ -189,7 +190,11 @@ fn a_job_releases_with_the_rights_that_are_printed_and_needs_all_of_them() {
         ("", "", false),
         ("backoffLimit", "backofLimit", true),
         ("restartPolicy: Never", "restartPolicy: Always", true),
-        ("allowPrivilegeEscalation: false", "allowPrivilegeEscalation: no", true),
+        (
+            "allowPrivilegeEscalation: false",
+            "allowPrivilegeEscalation: never",
+            true,
+        ),
     ] {
         shop.sandbox.write("payment/job.yaml", dry.stdout.replacen(from, to, 1));
         let run = kubectl(&shop.sandbox, User::Admin, &apply);
@@ -336,7 +341,11 @@ fn what_may_not_be_made_or_does_not_begin_leaves_nothing_behind() {
     refused(User::Releaser, &INSIDE, &[&role, removed]);
 
     // A proxy that calls from elsewhere is not forgotten.
-    let other = lab().proxy(&lab().namespace("job-callers"), 80);
+    let elsewhere = lab().namespace("job-callers");
+    let service = json!({"metadata": {"name": "other"}, "spec": {"ports": [{"name": "http", "port": 80}]}});
+    let services = format!("/api/v1/namespaces/{elsewhere}/services");
+    lab().control_plane().api(User::Admin).post(&services, &service).ok();
+    let other = lab().proxy(&elsewhere, 80);
     let few: Vec<&str> = INSIDE
         .iter()
         .copied()
@@ -346,7 +355,7 @@ fn what_may_not_be_made_or_does_not_begin_leaves_nothing_behind() {
     refused(
         User::Admin,
         &few,
-        &["and the Job may not ask them", "--proxies-in", "job-callers-"],
+        &["and the Job may not ask them", "--proxies-in", &elsewhere],
     );
 
     // The image is not there; the driver finds no counters.
