@@ -35,7 +35,7 @@ use crate::ui::{Page, Report, clean, duration};
   msctl canary run --metrics proxies --in-cluster --image IMAGE   by a Job in the cluster; --dry-run prints it
 
 Exit codes: 0 promoted, 1 rolled back, 2 could not tell, 3 somebody else moved traffic, 4 stuck,
-130 after Ctrl-C")]
+130 after Ctrl-C. With --in-cluster, 0 when it is under way there")]
 pub struct Args {
     #[command(flatten)]
     place: Place,

@@ -271,7 +271,12 @@ fn a_job_is_aborted_from_outside_and_goes_back_when_its_pod_is_deleted() {
 fn a_driver_that_is_killed_is_followed_by_another_pod_of_its_job() {
     let shop = Shop::open("job-killed");
     let load = shop.load(200);
-    begin(&shop, &FAST);
+    // One that a person applied is as good.
+    let printed = inside(&shop, User::Stranger, &[&INSIDE[..], &FAST, &["--dry-run"]].concat());
+    shop.sandbox.write("payment/job.yaml", &printed.stdout);
+    let applied = kubectl(&shop.sandbox, User::Admin, &["apply", "-f", "job.yaml"]);
+    assert_eq!(applied.code, 0, "{}", applied.transcript());
+    until("its first step", || shop.share() == 10);
     let first = pods(&shop).pop().expect("its pod");
     let kill = [
         "delete",
