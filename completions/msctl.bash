@@ -1101,7 +1101,7 @@ _msctl() {
             return 0
             ;;
         msctl__subcmd__canary__subcmd__run)
-            opts="-n -C -h --kubeconfig --context --namespace --route --stable --canary --mesh --prometheus --metrics --interval --reassert --ignore-freeze --notify --steps --hold --gates --on-stop --adopt --dry-run --output --directory --help"
+            opts="-n -C -h --kubeconfig --context --namespace --route --stable --canary --mesh --prometheus --metrics --interval --reassert --ignore-freeze --notify --steps --hold --gates --on-stop --adopt --or-resume --dry-run --in-cluster --image --proxies-in --output --directory --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1173,6 +1173,14 @@ _msctl() {
                     ;;
                 --on-stop)
                     COMPREPLY=($(compgen -W "rollback hold" -- "${cur}"))
+                    return 0
+                    ;;
+                --image)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --proxies-in)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --output)
@@ -1253,7 +1261,7 @@ _msctl() {
             return 0
             ;;
         msctl__subcmd__canary__subcmd__start)
-            opts="-n -C -h --kubeconfig --context --namespace --route --stable --canary --mesh --prometheus --metrics --interval --reassert --ignore-freeze --notify --steps --hold --gates --on-stop --adopt --dry-run --output --directory --help"
+            opts="-n -C -h --kubeconfig --context --namespace --route --stable --canary --mesh --prometheus --metrics --interval --reassert --ignore-freeze --notify --steps --hold --gates --on-stop --adopt --or-resume --dry-run --in-cluster --image --proxies-in --output --directory --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1325,6 +1333,14 @@ _msctl() {
                     ;;
                 --on-stop)
                     COMPREPLY=($(compgen -W "rollback hold" -- "${cur}"))
+                    return 0
+                    ;;
+                --image)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --proxies-in)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --output)

@@ -136,7 +136,7 @@ json\t'One JSON document; streams are JSON Lines'
 ci\t'Plain lines, one an event, and annotations where the CI system has them'"
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from backtest" -s C -l directory -d 'The service\'s directory (default: the current one)' -r -F
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from backtest" -s h -l help -d 'Print help; all of it: `msctl help VERB`'
-complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from run" -l kubeconfig -d 'The kubeconfig (default: KUBECONFIG, then ~/.kube/config)' -r -F
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from run" -l kubeconfig -d 'The kubeconfig (default: KUBECONFIG, then ~/.kube/config, then the account of the pod this runs in)' -r -F
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from run" -l context -d 'The context in it (default: the current one)' -r
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from run" -s n -l namespace -d 'The namespace (default: that of msctl.yaml)' -r
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from run" -l route -d 'What splits the traffic: virtualservice/NAME, httproute/NAME or grpcroute/NAME, KIND/NAMESPACE/NAME for one elsewhere; several move together (default: the `VirtualService` called as the service)' -r
@@ -155,15 +155,19 @@ complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subc
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from run" -l gates -d 'The steps after which it waits for `msctl canary promote`, in percent' -r
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from run" -l on-stop -d 'What becomes of traffic on Ctrl-C or SIGTERM' -r -f -a "rollback\t'It goes back to stable'
 hold\t'It stays where it is, for `msctl canary resume`'"
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from run" -l image -d 'The image of that Job; msctl is its entrypoint' -r
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from run" -l proxies-in -d 'Where else proxies call this service, such as that of a gateway, or `*`: the Job may ask those of its own namespace and of --mesh' -r
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from run" -l output -d 'What goes to stdout (auto: human, or ci when CI is set)' -r -f -a "human\t'For eyes: colour and live views where there is a terminal'
 json\t'One JSON document; streams are JSON Lines'
 ci\t'Plain lines, one an event, and annotations where the CI system has them'"
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from run" -s C -l directory -d 'The service\'s directory (default: the current one)' -r -F
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from run" -l ignore-freeze -d 'Go on in a freeze of msctl.yaml too'
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from run" -l adopt -d 'Take the weight that the canary has already as the current step'
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from run" -l or-resume -d 'Go on with a release that was left without a driver, where there is one: for what starts drivers by itself'
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from run" -l dry-run -d 'Say what would be done, and change nothing'
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from run" -l in-cluster -d 'Release by a Job in the cluster; with --dry-run it is printed with its rights, for `kubectl apply`'
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from run" -s h -l help -d 'Print help; all of it: `msctl help VERB`'
-complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from start" -l kubeconfig -d 'The kubeconfig (default: KUBECONFIG, then ~/.kube/config)' -r -F
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from start" -l kubeconfig -d 'The kubeconfig (default: KUBECONFIG, then ~/.kube/config, then the account of the pod this runs in)' -r -F
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from start" -l context -d 'The context in it (default: the current one)' -r
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from start" -s n -l namespace -d 'The namespace (default: that of msctl.yaml)' -r
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from start" -l route -d 'What splits the traffic: virtualservice/NAME, httproute/NAME or grpcroute/NAME, KIND/NAMESPACE/NAME for one elsewhere; several move together (default: the `VirtualService` called as the service)' -r
@@ -182,15 +186,19 @@ complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subc
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from start" -l gates -d 'The steps after which it waits for `msctl canary promote`, in percent' -r
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from start" -l on-stop -d 'What becomes of traffic on Ctrl-C or SIGTERM' -r -f -a "rollback\t'It goes back to stable'
 hold\t'It stays where it is, for `msctl canary resume`'"
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from start" -l image -d 'The image of that Job; msctl is its entrypoint' -r
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from start" -l proxies-in -d 'Where else proxies call this service, such as that of a gateway, or `*`: the Job may ask those of its own namespace and of --mesh' -r
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from start" -l output -d 'What goes to stdout (auto: human, or ci when CI is set)' -r -f -a "human\t'For eyes: colour and live views where there is a terminal'
 json\t'One JSON document; streams are JSON Lines'
 ci\t'Plain lines, one an event, and annotations where the CI system has them'"
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from start" -s C -l directory -d 'The service\'s directory (default: the current one)' -r -F
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from start" -l ignore-freeze -d 'Go on in a freeze of msctl.yaml too'
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from start" -l adopt -d 'Take the weight that the canary has already as the current step'
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from start" -l or-resume -d 'Go on with a release that was left without a driver, where there is one: for what starts drivers by itself'
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from start" -l dry-run -d 'Say what would be done, and change nothing'
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from start" -l in-cluster -d 'Release by a Job in the cluster; with --dry-run it is printed with its rights, for `kubectl apply`'
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from start" -s h -l help -d 'Print help; all of it: `msctl help VERB`'
-complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from status" -l kubeconfig -d 'The kubeconfig (default: KUBECONFIG, then ~/.kube/config)' -r -F
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from status" -l kubeconfig -d 'The kubeconfig (default: KUBECONFIG, then ~/.kube/config, then the account of the pod this runs in)' -r -F
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from status" -l context -d 'The context in it (default: the current one)' -r
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from status" -s n -l namespace -d 'The namespace (default: that of msctl.yaml)' -r
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from status" -l route -d 'What splits the traffic: virtualservice/NAME, httproute/NAME or grpcroute/NAME, KIND/NAMESPACE/NAME for one elsewhere; several move together (default: the `VirtualService` called as the service)' -r
@@ -202,7 +210,7 @@ json\t'One JSON document; streams are JSON Lines'
 ci\t'Plain lines, one an event, and annotations where the CI system has them'"
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from status" -s C -l directory -d 'The service\'s directory (default: the current one)' -r -F
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from status" -s h -l help -d 'Print help; all of it: `msctl help VERB`'
-complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from watch" -l kubeconfig -d 'The kubeconfig (default: KUBECONFIG, then ~/.kube/config)' -r -F
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from watch" -l kubeconfig -d 'The kubeconfig (default: KUBECONFIG, then ~/.kube/config, then the account of the pod this runs in)' -r -F
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from watch" -l context -d 'The context in it (default: the current one)' -r
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from watch" -s n -l namespace -d 'The namespace (default: that of msctl.yaml)' -r
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from watch" -l route -d 'What splits the traffic: virtualservice/NAME, httproute/NAME or grpcroute/NAME, KIND/NAMESPACE/NAME for one elsewhere; several move together (default: the `VirtualService` called as the service)' -r
@@ -214,7 +222,7 @@ json\t'One JSON document; streams are JSON Lines'
 ci\t'Plain lines, one an event, and annotations where the CI system has them'"
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from watch" -s C -l directory -d 'The service\'s directory (default: the current one)' -r -F
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from watch" -s h -l help -d 'Print help; all of it: `msctl help VERB`'
-complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from abort" -l kubeconfig -d 'The kubeconfig (default: KUBECONFIG, then ~/.kube/config)' -r -F
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from abort" -l kubeconfig -d 'The kubeconfig (default: KUBECONFIG, then ~/.kube/config, then the account of the pod this runs in)' -r -F
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from abort" -l context -d 'The context in it (default: the current one)' -r
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from abort" -s n -l namespace -d 'The namespace (default: that of msctl.yaml)' -r
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from abort" -l route -d 'What splits the traffic: virtualservice/NAME, httproute/NAME or grpcroute/NAME, KIND/NAMESPACE/NAME for one elsewhere; several move together (default: the `VirtualService` called as the service)' -r
@@ -226,7 +234,7 @@ json\t'One JSON document; streams are JSON Lines'
 ci\t'Plain lines, one an event, and annotations where the CI system has them'"
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from abort" -s C -l directory -d 'The service\'s directory (default: the current one)' -r -F
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from abort" -s h -l help -d 'Print help; all of it: `msctl help VERB`'
-complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from pause" -l kubeconfig -d 'The kubeconfig (default: KUBECONFIG, then ~/.kube/config)' -r -F
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from pause" -l kubeconfig -d 'The kubeconfig (default: KUBECONFIG, then ~/.kube/config, then the account of the pod this runs in)' -r -F
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from pause" -l context -d 'The context in it (default: the current one)' -r
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from pause" -s n -l namespace -d 'The namespace (default: that of msctl.yaml)' -r
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from pause" -l route -d 'What splits the traffic: virtualservice/NAME, httproute/NAME or grpcroute/NAME, KIND/NAMESPACE/NAME for one elsewhere; several move together (default: the `VirtualService` called as the service)' -r
@@ -238,7 +246,7 @@ json\t'One JSON document; streams are JSON Lines'
 ci\t'Plain lines, one an event, and annotations where the CI system has them'"
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from pause" -s C -l directory -d 'The service\'s directory (default: the current one)' -r -F
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from pause" -s h -l help -d 'Print help; all of it: `msctl help VERB`'
-complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from resume" -l kubeconfig -d 'The kubeconfig (default: KUBECONFIG, then ~/.kube/config)' -r -F
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from resume" -l kubeconfig -d 'The kubeconfig (default: KUBECONFIG, then ~/.kube/config, then the account of the pod this runs in)' -r -F
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from resume" -l context -d 'The context in it (default: the current one)' -r
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from resume" -s n -l namespace -d 'The namespace (default: that of msctl.yaml)' -r
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from resume" -l route -d 'What splits the traffic: virtualservice/NAME, httproute/NAME or grpcroute/NAME, KIND/NAMESPACE/NAME for one elsewhere; several move together (default: the `VirtualService` called as the service)' -r
@@ -258,7 +266,7 @@ ci\t'Plain lines, one an event, and annotations where the CI system has them'"
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from resume" -s C -l directory -d 'The service\'s directory (default: the current one)' -r -F
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from resume" -l ignore-freeze -d 'Go on in a freeze of msctl.yaml too'
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from resume" -s h -l help -d 'Print help; all of it: `msctl help VERB`'
-complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from promote" -l kubeconfig -d 'The kubeconfig (default: KUBECONFIG, then ~/.kube/config)' -r -F
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from promote" -l kubeconfig -d 'The kubeconfig (default: KUBECONFIG, then ~/.kube/config, then the account of the pod this runs in)' -r -F
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from promote" -l context -d 'The context in it (default: the current one)' -r
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from promote" -s n -l namespace -d 'The namespace (default: that of msctl.yaml)' -r
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from promote" -l route -d 'What splits the traffic: virtualservice/NAME, httproute/NAME or grpcroute/NAME, KIND/NAMESPACE/NAME for one elsewhere; several move together (default: the `VirtualService` called as the service)' -r
@@ -271,7 +279,7 @@ ci\t'Plain lines, one an event, and annotations where the CI system has them'"
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from promote" -s C -l directory -d 'The service\'s directory (default: the current one)' -r -F
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from promote" -l full -d 'All steps are taken as done: the canary gets all the traffic'
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from promote" -s h -l help -d 'Print help; all of it: `msctl help VERB`'
-complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from set" -l kubeconfig -d 'The kubeconfig (default: KUBECONFIG, then ~/.kube/config)' -r -F
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from set" -l kubeconfig -d 'The kubeconfig (default: KUBECONFIG, then ~/.kube/config, then the account of the pod this runs in)' -r -F
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from set" -l context -d 'The context in it (default: the current one)' -r
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from set" -s n -l namespace -d 'The namespace (default: that of msctl.yaml)' -r
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from set" -l route -d 'What splits the traffic: virtualservice/NAME, httproute/NAME or grpcroute/NAME, KIND/NAMESPACE/NAME for one elsewhere; several move together (default: the `VirtualService` called as the service)' -r
@@ -283,7 +291,7 @@ json\t'One JSON document; streams are JSON Lines'
 ci\t'Plain lines, one an event, and annotations where the CI system has them'"
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from set" -s C -l directory -d 'The service\'s directory (default: the current one)' -r -F
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from set" -s h -l help -d 'Print help; all of it: `msctl help VERB`'
-complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from guard" -l kubeconfig -d 'The kubeconfig (default: KUBECONFIG, then ~/.kube/config)' -r -F
+complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from guard" -l kubeconfig -d 'The kubeconfig (default: KUBECONFIG, then ~/.kube/config, then the account of the pod this runs in)' -r -F
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from guard" -l context -d 'The context in it (default: the current one)' -r
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from guard" -s n -l namespace -d 'The namespace (default: that of msctl.yaml)' -r
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and __fish_seen_subcommand_from guard" -l route -d 'What splits the traffic: virtualservice/NAME, httproute/NAME or grpcroute/NAME, KIND/NAMESPACE/NAME for one elsewhere; several move together (default: the `VirtualService` called as the service)' -r

@@ -10,6 +10,7 @@ use super::canary::backtest::report::BacktestReport;
 use super::canary::export::Exported;
 use super::canary::guard::Guarded;
 use super::canary::history::History;
+use super::canary::job::{InCluster, Manifest};
 use super::canary::report::Written;
 use super::canary::run::PlanReport;
 use super::canary::screen::Event;
@@ -47,7 +48,7 @@ pub struct Args {
 struct Document(&'static str, &'static str, fn() -> Schema);
 
 /// Every document.
-const DOCUMENTS: [Document; 23] = [
+const DOCUMENTS: [Document; 25] = [
     Document("msctl.service/v1", "msctl.yaml", read::<Service>),
     Document(
         "msctl.canary.abort/v1",
@@ -83,6 +84,16 @@ const DOCUMENTS: [Document; 23] = [
         "msctl.canary.history/v1",
         "the answer of `canary history`",
         written::<History>,
+    ),
+    Document(
+        "msctl.canary.job/v1",
+        "the answer of `canary run --in-cluster`",
+        written::<InCluster>,
+    ),
+    Document(
+        "msctl.canary.manifest/v1",
+        "the answer of `canary run --in-cluster --dry-run`",
+        written::<Manifest>,
     ),
     Document(
         "msctl.canary.page/v1",

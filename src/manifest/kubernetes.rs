@@ -142,13 +142,7 @@ fn pod(service: &Service, track: Track) -> Value {
         "automountServiceAccountToken": false,
         "enableServiceLinks": false,
         "terminationGracePeriodSeconds": GRACE_SECONDS,
-        "securityContext": {
-            "runAsNonRoot": true,
-            "runAsUser": USER,
-            "runAsGroup": USER,
-            "fsGroup": USER,
-            "seccompProfile": { "type": "RuntimeDefault" },
-        },
+        "securityContext": nobody(),
         "affinity": {
             "podAntiAffinity": {
                 "preferredDuringSchedulingIgnoredDuringExecution": [{
@@ -163,6 +157,29 @@ fn pod(service: &Service, track: Track) -> Value {
         "topologySpreadConstraints": SPREAD_OVER.map(|key| spread(service, track, key)),
         "containers": [container(service)],
         "volumes": [{ "name": "tmp", "emptyDir": { "sizeLimit": "64Mi" } }],
+    })
+}
+
+/// Who runs in a pod.
+pub(super) fn nobody() -> Value {
+    json!({
+        "runAsNonRoot": true,
+        "runAsUser": USER,
+        "runAsGroup": USER,
+        "fsGroup": USER,
+        "seccompProfile": { "type": "RuntimeDefault" },
+    })
+}
+
+/// What a container may not.
+pub(super) fn hardened() -> Value {
+    json!({
+        "runAsNonRoot": true,
+        "privileged": false,
+        "allowPrivilegeEscalation": false,
+        "readOnlyRootFilesystem": true,
+        "capabilities": { "drop": ["ALL"] },
+        "seccompProfile": { "type": "RuntimeDefault" },
     })
 }
 
@@ -195,14 +212,7 @@ fn container(service: &Service) -> Value {
         "readinessProbe": probe("/readyz", 5, 3),
         "lifecycle": { "preStop": { "sleep": { "seconds": 5 } } },
         "resources": resources(service),
-        "securityContext": {
-            "runAsNonRoot": true,
-            "privileged": false,
-            "allowPrivilegeEscalation": false,
-            "readOnlyRootFilesystem": true,
-            "capabilities": { "drop": ["ALL"] },
-            "seccompProfile": { "type": "RuntimeDefault" },
-        },
+        "securityContext": hardened(),
         "volumeMounts": [{ "name": "tmp", "mountPath": "/tmp" }],
     })
 }

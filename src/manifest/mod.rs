@@ -1,4 +1,4 @@
-//! Dockerfile, Kubernetes, Istio, the canary of a controller: pure functions, description → text.
+//! Dockerfile, Kubernetes, Istio, the canary of a controller, the Job of a driver: pure functions, description → text.
 //!
 //! The same description gives the same bytes. It must not know where its files go on a disk, nor what stands there.
 
@@ -7,6 +7,7 @@ mod check;
 pub mod controller;
 pub mod dockerfile;
 pub mod istio;
+pub mod job;
 pub mod kubernetes;
 mod names;
 pub mod seal;

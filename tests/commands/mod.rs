@@ -2,6 +2,7 @@
 
 mod canary;
 mod canary_backtest;
+mod canary_job;
 mod canary_journals;
 mod canary_run;
 mod gate;

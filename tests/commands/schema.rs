@@ -17,6 +17,8 @@ fn the_documents_are_listed_and_a_wrong_name_says_the_nearest() {
     canary.export    msctl.canary.export/v1    the answer of `canary export`
     canary.guard     msctl.canary.guard/v1     the answer of `canary guard`
     canary.history   msctl.canary.history/v1   the answer of `canary history`
+    canary.job       msctl.canary.job/v1       the answer of `canary run --in-cluster`
+    canary.manifest  msctl.canary.manifest/v1  the answer of `canary run --in-cluster --dry-run`
     canary.page      msctl.canary.page/v1      the answer of `canary report`
     canary.plan      msctl.canary.plan/v1      the answer of `canary run --dry-run`
     canary.report    msctl.canary.report/v1    the answer of `canary rehearse`, `run` and `explain`
@@ -37,7 +39,7 @@ fn the_documents_are_listed_and_a_wrong_name_says_the_nearest() {
     insta::assert_snapshot!(sandbox.msctl(["schema", "servcie"]).transcript(), @r"
     $ msctl schema servcie
     ! error: there is no document `servcie`
-    !   hint: did you mean `service`? There are: service, canary.abort, canary.asked, canary.backtest, canary.event, canary.export, canary.guard, canary.history, canary.page, canary.plan, canary.report, canary.set, canary.started, canary.status, failure, gate.report, generate.file, generate.report, health.report, logs.line, logs.summary, new.report, tour.report
+    !   hint: did you mean `service`? There are: service, canary.abort, canary.asked, canary.backtest, canary.event, canary.export, canary.guard, canary.history, canary.job, canary.manifest, canary.page, canary.plan, canary.report, canary.set, canary.started, canary.status, failure, gate.report, generate.file, generate.report, health.report, logs.line, logs.summary, new.report, tour.report
     (exit 2)
     ");
 }

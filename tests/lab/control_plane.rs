@@ -178,10 +178,11 @@ fn etcd(ground: &Ground, wire: &Wire) -> Result<Part, String> {
     Part::start(ground, "etcd", recipe, move || wire.is_ready(&format!("{ETCD}/health")))
 }
 
-/// Every request is worth a line, secrets without their bodies.
+/// Every request of a user or a pod is worth a line, secrets without their bodies.
 const AUDIT: &str = r#"{"apiVersion":"audit.k8s.io/v1","kind":"Policy","omitStages":["RequestReceived"],"rules":[
 {"level":"Metadata","resources":[{"group":"","resources":["secrets"]}]},
 {"level":"Request","verbs":["create","update","patch","delete"],"users":["releaser","viewer","stranger"]},
+{"level":"None","userGroups":["system:serviceaccounts:kube-system"]},{"level":"Metadata","userGroups":["system:serviceaccounts"]},
 {"level":"Metadata","users":["admin","releaser","viewer","stranger"]},{"level":"None"}]}"#;
 
 fn api_server(ground: &Ground, wire: &Wire, pki: &Arc<Pki>, audit: &Path) -> Result<Part, String> {

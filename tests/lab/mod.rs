@@ -101,8 +101,8 @@ impl Lab {
     pub(crate) fn node(&self) -> &Node {
         let plane = self.control_plane();
         self.node.get_or_init(|| {
-            let (api, logs) = (plane.api(User::Admin), self.ground.directory("logs/pods"));
-            Node::start(&self.wire, api, &plane.pki, self.ground.door(), logs)
+            let api = plane.api(User::Admin);
+            Node::start(&self.wire, api, &plane.pki, &self.ground)
         })
     }
 

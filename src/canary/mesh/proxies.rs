@@ -1,5 +1,7 @@
 //! What the proxies have in force: who they are, by istiod's word, and what each says of the split in its own configuration.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use super::dump::{Arms, shares};
@@ -92,6 +94,13 @@ impl Proxies {
             }
         }
         Ok(all)
+    }
+
+    /// The namespaces in which there are proxies now.
+    pub fn namespaces(&self, cluster: &Cluster) -> Result<BTreeSet<String>, Failure> {
+        let names = self.connected(cluster);
+        let names = names.map_err(|why| Failure::new(Kind::Unreachable, "the proxies are not known").note(why))?;
+        Ok(names.into_iter().map(|(namespace, _)| namespace).collect())
     }
 
     fn shares(&self, dump: &str) -> Vec<Weight> {

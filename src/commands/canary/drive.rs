@@ -126,6 +126,45 @@ impl Watching {
         Ok(())
     }
 
+    /// Whether its addresses mean the same in a pod.
+    pub(super) fn check_inside(&self) -> Result<(), Failure> {
+        self.check()?;
+        for (flag, text) in [("--prometheus", &self.prometheus), ("--notify", &self.notify)] {
+            let Some(text) = text else { continue };
+            if is_own(&url(flag, text)?) {
+                let message = format!("`{flag}` is an address of this machine; in a pod that is the pod itself");
+                return Err(Failure::new(Kind::Usage, message)
+                    .hint("--prometheus http://prometheus.monitoring:9090    is a Service of the cluster")
+                    .hint("--metrics proxies    reads counters from the proxies themselves"));
+            }
+        }
+        Ok(())
+    }
+
+    /// The same as it is typed in a pod, but for the webhook, whose address is a secret.
+    pub(super) fn words(&self) -> Vec<String> {
+        let Self {
+            prometheus,
+            metrics,
+            interval,
+            reassert,
+            ignore_freeze,
+            notify: _,
+        } = self;
+        let mut words = Vec::new();
+        words.extend(prometheus.iter().map(|url| format!("--prometheus={url}")));
+        words.extend(word("metrics", metrics));
+        words.extend(interval.iter().map(|interval| format!("--interval={interval}")));
+        words.extend(reassert.iter().map(|manager| format!("--reassert={manager}")));
+        words.extend(ignore_freeze.then(|| "--ignore-freeze".to_owned()));
+        words
+    }
+
+    /// The webhook that is told.
+    pub(super) fn notify(&self) -> Option<&str> {
+        self.notify.as_deref()
+    }
+
     /// Whether these can be counted where it reads.
     pub(super) fn can_count(&self, metrics: &OwnMetrics) -> Result<(), Failure> {
         if self.metrics != Metrics::Proxies || metrics.is_empty() {
@@ -174,6 +213,19 @@ impl Watching {
         let notify = self.notify.as_deref().map(|text| url("--notify", text)).transpose()?;
         Herald::new(placed, header, driver, notify)
     }
+}
+
+/// A value of a flag, as it is typed.
+pub(super) fn word(flag: &str, value: &impl clap::ValueEnum) -> Option<String> {
+    let value = value.to_possible_value()?;
+    Some(format!("--{flag}={}", value.get_name()))
+}
+
+/// Whether this is an address of the machine that asks.
+fn is_own(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    let address = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>();
+    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }
 
 /// What this flag says, as an address.

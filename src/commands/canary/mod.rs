@@ -10,6 +10,7 @@ mod force;
 pub mod guard;
 mod herald;
 pub mod history;
+pub(super) mod job;
 mod place;
 pub mod rehearse;
 pub mod report;

@@ -14,7 +14,7 @@ use crate::remote::kube::{Access, Cluster};
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Cluster")]
 pub(super) struct Place {
-    /// The kubeconfig (default: KUBECONFIG, then ~/.kube/config)
+    /// The kubeconfig (default: KUBECONFIG, then ~/.kube/config, then the account of the pod this runs in)
     #[arg(long, value_name = "FILE")]
     kubeconfig: Option<PathBuf>,
 
@@ -94,19 +94,52 @@ pub(super) struct Placed {
 }
 
 impl Place {
+    /// What is released, and by what. No cluster is asked, and none needs to be there.
+    pub(super) fn aim(&self, context: &Context) -> Result<(Service, Target), Failure> {
+        let service = Service::load(context.directory())?;
+        let arms = [self.stable.as_ref(), self.canary.as_ref()];
+        let target = target(&service, self.namespace.as_ref(), &self.route, arms);
+        Ok((service, target))
+    }
+
+    /// The same as it is typed in a pod: there its account says which cluster it is, and as whom.
+    pub(super) fn words(&self, target: &Target) -> Vec<String> {
+        let Self {
+            kubeconfig: _,
+            context: _,
+            namespace: _,
+            route: _,
+            stable,
+            canary,
+            mesh,
+        } = self;
+        let mut words = vec![format!("--namespace={}", target.namespace)];
+        words.extend(target.routes.iter().map(|route| {
+            let kind = route.plural().trim_end_matches('s');
+            format!("--route={kind}/{}/{}", route.namespace, route.name)
+        }));
+        for (flag, arm) in [("stable", stable), ("canary", canary)] {
+            words.extend(arm.iter().map(|arm| format!("--{flag}={arm}")));
+        }
+        words.push(format!("--mesh={mesh}"));
+        words
+    }
+
+    /// Where istiod is.
+    pub(super) fn mesh(&self) -> &str {
+        &self.mesh
+    }
+
     /// Reads the description and the kubeconfig; asks nothing yet.
     pub(super) fn find(&self, context: &Context) -> Result<Placed, Failure> {
-        let service = Service::load(context.directory())?;
+        let (service, target) = self.aim(context)?;
         let access = Access {
             kubeconfig: self.kubeconfig.as_ref().map(|path| context.path(path)),
             context: self.context.clone(),
         };
-        let cluster = Cluster::open(&access)?;
-        let arms = [self.stable.as_ref(), self.canary.as_ref()];
-        let target = target(&service, self.namespace.as_ref(), &self.route, arms);
         Ok(Placed {
             service,
-            cluster,
+            cluster: Cluster::open(&access)?,
             target,
             mesh: self.mesh.clone(),
         })

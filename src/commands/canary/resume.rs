@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::ask::{ask, under_way};
 use super::drive::{Drive, Watching, driver_name};
+use super::force::in_force;
 use super::place::{Place, Placed};
 use super::run::setting;
 use super::screen::Screen;
@@ -14,8 +15,12 @@ use crate::canary::machine::{Ask, Machine, Outcome};
 use crate::canary::mesh::{Holder, Lease, Mark, Occupied, Target};
 use crate::canary::replay::{Replay, replay};
 use crate::commands::Context;
+use crate::config::units::Weight;
 use crate::failure::{Exit, Failure, Kind};
 use crate::process::{Clock, Interrupt};
+
+/// How long it is between two tries to reach the cluster.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// The arguments of `msctl canary resume`.
 #[derive(Debug, clap::Args)]
@@ -56,8 +61,59 @@ pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
             Err(Failure::new(Kind::Conflict, message).note("Nothing was changed."))
         }
         (Known::Alive, Some(holder)) => ask(&placed, &mark, holder, Ask::Go, context),
-        _ => take_over(args, &placed, &mark, known, alive, context),
+        _ => take_over(&args.watching, &placed, &mark, known, alive, Manner::Attended, context),
     }
+}
+
+/// Who goes on with a release that was left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Manner {
+    /// A person, who sees what comes of it: a driver that lives is asked to go on.
+    Attended,
+    /// What runs by itself: a driver that lives is left alone, and what may have been on its way back does not go forward again.
+    Unattended,
+}
+
+/// Goes on with the release that was left without a driver; none where there is none. Nobody looks on who would try again, so the
+/// cluster is waited for as long as it takes.
+pub(super) fn left(watching: &Watching, placed: &mut Placed, context: &Context) -> Result<Option<Exit>, Failure> {
+    let interrupt = Interrupt::watch()?;
+    let mut told = false;
+    loop {
+        match go_on(watching, placed, context) {
+            Err(failure) if failure.kind() == Kind::Unreachable => {
+                if let Some(kind) = interrupt.asked() {
+                    return Err(Failure::new(kind, "asked to end while the cluster was waited for").caused_by(failure));
+                }
+                if !told {
+                    context
+                        .ui
+                        .note(&format!("Waits for the cluster: {}", failure.with_causes()));
+                }
+                told = true;
+                std::thread::sleep(LOOK);
+            }
+            other => return other,
+        }
+    }
+}
+
+fn go_on(watching: &Watching, placed: &mut Placed, context: &Context) -> Result<Option<Exit>, Failure> {
+    let Some(mark) = placed.target.under_way(&placed.cluster)? else {
+        return Ok(None);
+    };
+    placed.target.take_in(&mark);
+    let alive = placed.target.driver(&placed.cluster)?.filter(|holder| holder.alive);
+    let known = known(&mark, context)?;
+    if matches!(known, Known::Alive) {
+        return Err(driven(&mark, &mark.driver));
+    }
+    take_over(watching, placed, &mark, known, alive, Manner::Unattended, context).map(Some)
+}
+
+fn driven(mark: &Mark, driver: &str) -> Failure {
+    let message = format!("the release {} is driven by {driver}, who is alive", mark.id);
+    Failure::new(Kind::Conflict, message).note("Nothing was changed.")
 }
 
 fn known(mark: &Mark, context: &Context) -> Result<Known, Failure> {
@@ -80,11 +136,12 @@ fn known(mark: &Mark, context: &Context) -> Result<Known, Failure> {
 }
 
 fn take_over(
-    args: &Args,
+    watching: &Watching,
     placed: &Placed,
     mark: &Mark,
     known: Known,
     alive: Option<Holder>,
+    manner: Manner,
     context: &Context,
 ) -> Result<Exit, Failure> {
     let (cluster, target) = (&placed.cluster, &placed.target);
@@ -108,7 +165,7 @@ fn take_over(
         Known::Left(_, replay) => &replay.header.plan.metrics,
         Known::Alive | Known::Nothing => &mark.plan.metrics,
     };
-    args.watching.can_count(metrics)?;
+    watching.can_count(metrics)?;
     let interrupt = Interrupt::watch()?;
     let driver = driver_name(context, &mark.id);
     // On another machine nobody knows yet whether it lives: its time has to pass, or it renews its lease.
@@ -125,11 +182,15 @@ fn take_over(
     let name = target.lease();
     let lease = match Lease::take_over(cluster, &target.namespace, &name, &driver, &dead, &interrupt) {
         Ok(lease) => lease,
+        Err(Occupied::Alive(holder)) if manner == Manner::Unattended => return Err(driven(mark, &holder.name)),
         Err(Occupied::Alive(holder)) => return ask(placed, mark, &holder, Ask::Go, context),
         Err(Occupied::Failed(failure)) => return Err(failure),
     };
     let found = target.look(cluster)?;
     let weight = Target::asked(&found)?;
+    if manner == Manner::Unattended && weight == Weight::NONE && matches!(known, Known::Nothing) {
+        return Err(doubtful(placed, mark, lease));
+    }
     let all_proxies = placed.proxies(&found);
     target.remark(cluster, &mark.id, |mark| {
         driver.clone_into(&mut mark.driver);
@@ -147,11 +208,11 @@ fn take_over(
     let screen = Screen::new(context, &header).caught_up(&entries);
     let drive = Drive {
         placed,
-        watching: &args.watching,
+        watching,
         machine,
-        meter: args.watching.meter(placed, &all_proxies, &header.plan.metrics)?,
+        meter: watching.meter(placed, &all_proxies, &header.plan.metrics)?,
         proxies: all_proxies,
-        herald: args.watching.herald(placed, &header, &driver)?,
+        herald: watching.herald(placed, &header, &driver)?,
         lease,
         journal,
         takes_over: Some(TakeOver {
@@ -162,6 +223,21 @@ fn take_over(
         header: &header,
     };
     drive.run(screen, &interrupt, context)
+}
+
+/// Its driver died before its first step, or on the way back from one that was bad, and its journal with it: the canary gets no traffic
+/// again before somebody has looked.
+fn doubtful(placed: &Placed, mark: &Mark, lease: Lease<'_>) -> Failure {
+    let ended = in_force(placed, Weight::NONE).and_then(|_| placed.target.unmark(&placed.cluster, &mark.id, true));
+    lease.release();
+    if let Err(failure) = ended {
+        return failure;
+    }
+    let message = format!(
+        "{} is gone, and whether release {} had begun or was on its way back is not known",
+        mark.driver, mark.id
+    );
+    Failure::new(Kind::NoEvidence, message).note("All traffic is stable's, read back.")
 }
 
 /// The first line of a journal that goes on where another one, elsewhere, ends.

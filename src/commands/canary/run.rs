@@ -2,20 +2,24 @@
 
 use std::time::Duration;
 
-use super::drive::{Drive, Watching, driver_name};
+use super::drive::{Drive, Watching, driver_name, word};
+use super::job::{Inside, Told};
 use super::place::{Place, Placed};
+use super::resume;
 use super::screen::Screen;
 use super::show::proxies;
 use crate::canary::driver::TakeOver;
 use crate::canary::journal::{Begun, Header, Journal};
 use crate::canary::machine::{Machine, OnStop};
-use crate::canary::mesh::{Lag, Lease, Proxies, Target};
+use crate::canary::mesh::{Found, Lag, Lease, Proxies, Target};
 use crate::canary::meter::form::Matcher;
 use crate::canary::meter::own::arms;
 use crate::canary::plan::Plan;
 use crate::canary::{CasesOfBoth, Meter, Metered};
 use crate::commands::Context;
 use crate::config::metrics::{Metric, Metrics};
+use crate::config::names::BaseImage;
+use crate::config::service::Service;
 use crate::config::units::{Span, Steps, Weight};
 use crate::failure::{Exit, Failure, Kind};
 use crate::process::Interrupt;
@@ -28,9 +32,10 @@ use crate::ui::{Page, Report, clean, duration};
   msctl canary run --prometheus … --dry-run                       what would be done, and whether it can
   msctl canary run --metrics proxies --steps 5,50                 by the proxies' own counters, without a Prometheus
   msctl canary run --prometheus … --gates 50                      waits at 50 % for `msctl canary promote`
+  msctl canary run --metrics proxies --in-cluster --image IMAGE   by a Job in the cluster; --dry-run prints it
 
 Exit codes: 0 promoted, 1 rolled back, 2 could not tell, 3 somebody else moved traffic, 4 stuck,
-130 after Ctrl-C")]
+130 after Ctrl-C. With --in-cluster, 0 when it is under way there")]
 pub struct Args {
     #[command(flatten)]
     place: Place,
@@ -58,9 +63,16 @@ pub struct Args {
     #[arg(long)]
     adopt: bool,
 
+    /// Go on with a release that was left without a driver, where there is one: for what starts drivers by itself
+    #[arg(long, conflicts_with_all = ["in_cluster", "dry_run"])]
+    or_resume: bool,
+
     /// Say what would be done, and change nothing
     #[arg(long)]
     dry_run: bool,
+
+    #[command(flatten)]
+    inside: Inside,
 }
 
 /// What becomes of traffic when the driver is asked to end.
@@ -78,15 +90,69 @@ impl Args {
         self.watching.check()?;
         self.place.find(context)
     }
+
+    /// Whether a driver of this machine begins a release with it.
+    pub(super) fn begins_here(&self) -> bool {
+        !self.or_resume && self.inside.image().is_none()
+    }
+
+    /// The same as it is typed in a pod.
+    fn words(&self, target: &Target) -> Vec<String> {
+        let Self {
+            place,
+            watching,
+            steps,
+            hold,
+            gates,
+            on_stop,
+            adopt,
+            or_resume: _,
+            dry_run: _,
+            inside: _,
+        } = self;
+        let mut words = ["--output=ci", "canary", "run", "--or-resume"]
+            .map(str::to_owned)
+            .to_vec();
+        words.extend(place.words(target));
+        words.extend(watching.words());
+        words.extend(steps.iter().map(|steps| format!("--steps={}", percents(steps))));
+        words.extend(hold.iter().map(|hold| format!("--hold={hold}")));
+        words.extend(gates.iter().map(|gates| format!("--gates={}", percents(gates))));
+        words.extend(word("on-stop", on_stop));
+        words.extend(adopt.then(|| "--adopt".to_owned()));
+        words
+    }
+}
+
+/// As they are typed; 100 follows the last step, and stands for no other.
+fn percents(steps: &Steps) -> String {
+    let percents: Vec<String> = steps
+        .weights()
+        .iter()
+        .map(|w| w.to_string().replace(" %", ""))
+        .collect();
+    if percents.is_empty() {
+        "100".into()
+    } else {
+        percents.join(",")
+    }
 }
 
 /// Releases, to the end.
 pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
-    let placed = args.place(context)?;
+    if let Some(image) = args.inside.image() {
+        return inside(args, image, context);
+    }
+    let mut placed = args.place(context)?;
+    if args.or_resume
+        && let Some(exit) = resume::left(&args.watching, &mut placed, context)?
+    {
+        return Ok(exit);
+    }
     if !args.dry_run {
         args.watching.thawed(&placed)?;
     }
-    let plan = plan(args, &placed)?;
+    let plan = plan(args, &placed.service)?;
     let cluster = &placed.cluster;
     let begins = check(args, &placed, &plan.metrics)?;
     let setting = setting(&placed, begins.count);
@@ -138,8 +204,31 @@ pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     drive.run(Screen::new(context, &header), &interrupt, context)
 }
 
-fn plan(args: &Args, placed: &Placed) -> Result<Plan, Failure> {
-    let canary = placed.service.canary.with(args.steps.as_ref(), args.hold);
+/// The same by a Job in the cluster.
+fn inside(args: &Args, image: &BaseImage, context: &Context) -> Result<Exit, Failure> {
+    args.watching.check_inside()?;
+    let (service, target) = args.place.aim(context)?;
+    plan(args, &service)?;
+    let told = Told {
+        image,
+        inside: &args.inside,
+        arguments: args.words(&target),
+        mesh: args.place.mesh(),
+        holds: args.on_stop == Stop::Hold,
+        notify: args.watching.notify(),
+        target,
+    };
+    if args.dry_run {
+        return told.show(context);
+    }
+    let placed = args.place(context)?;
+    args.watching.thawed(&placed)?;
+    let (found, _) = free(args, &placed)?;
+    told.begin(&placed, &placed.proxies(&found), context)
+}
+
+fn plan(args: &Args, service: &Service) -> Result<Plan, Failure> {
+    let canary = service.canary.with(args.steps.as_ref(), args.hold);
     let mut plan = Plan::new(&canary, args.watching.interval());
     plan.on_stop = match args.on_stop {
         Stop::Rollback => OnStop::Rollback,
@@ -181,9 +270,8 @@ struct Begins<'a> {
     counted: Metered,
 }
 
-/// Whether a release can begin: nobody else's traffic is at the canary, it is ready, counters can be read, and what is in force can
-/// be seen.
-fn check<'a>(args: &Args, placed: &'a Placed, metrics: &Metrics) -> Result<Begins<'a>, Failure> {
+/// Whether nobody else's traffic is at the canary: its routes, and the share that it has.
+fn free(args: &Args, placed: &Placed) -> Result<(Vec<Found>, Weight), Failure> {
     let Placed { cluster, target, .. } = placed;
     let found = target.look(cluster)?;
     if let Some(other) = Target::marked(&found)? {
@@ -212,6 +300,14 @@ fn check<'a>(args: &Args, placed: &'a Placed, metrics: &Metrics) -> Result<Begin
                 "msctl canary run --adopt    takes {weight} as the current step"
             )));
     }
+    Ok((found, weight))
+}
+
+/// Whether a release can begin: nobody else's traffic is at the canary, it is ready, counters can be read, and what is in force can
+/// be seen.
+fn check<'a>(args: &Args, placed: &'a Placed, metrics: &Metrics) -> Result<Begins<'a>, Failure> {
+    let Placed { cluster, target, .. } = placed;
+    let (found, weight) = free(args, placed)?;
     let (ready, all) = target.ready(cluster)?;
     if ready == 0 {
         let message = format!("no pod of the canary is ready: {all} have the labels {}", target.pods);

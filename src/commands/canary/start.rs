@@ -28,6 +28,12 @@ pub struct Args {
 
 /// Begins it, and returns.
 pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
+    if !args.run.begins_here() {
+        let message = "`start` begins a release in the background of this machine";
+        return Err(Failure::new(Kind::Usage, message)
+            .hint("msctl canary run --in-cluster …    begins one in the cluster, and returns too")
+            .hint("msctl canary resume …              goes on with one that was left"));
+    }
     let placed = args.run.place(context)?;
     let directory = context.directory().join(DIRECTORY);
     std::fs::create_dir_all(&directory).map_err(|e| Failure::io("create", &directory, e))?;

@@ -4,6 +4,8 @@ use std::net::Ipv4Addr;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use reqwest::Method;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
@@ -11,8 +13,10 @@ use tokio::process::{Child, Command};
 use tokio::sync::watch::{self, Receiver, Sender};
 
 use super::log;
+use super::mounts::Mounts;
 use super::probe::{Kind, Probe};
 use super::{Environment, NODE, Node, Started, text, time};
+use crate::lab::control_plane::API;
 use crate::lab::ground::child_of;
 
 /// How often the processes are looked at.
@@ -21,10 +25,15 @@ const PULSE: Duration = Duration::from_millis(50);
 /// The first back-off after a container ended; it doubles up to a minute.
 const BACK_OFF: Duration = Duration::from_secs(1);
 
+/// The exit code of what a signal ended.
+const KILLED: i32 = 137;
+
 pub(super) struct Keeper {
     node: Node,
     pod: Value,
     path: String,
+    /// Whether a container that ended with this is started again.
+    again: fn(i32) -> bool,
     address: Ipv4Addr,
     ends: Receiver<Option<u64>>,
     containers: Vec<Container>,
@@ -55,6 +64,8 @@ enum Phase {
         /// Dropped with it, it tells who runs commands in the container.
         _life: Sender<()>,
     },
+    /// It is not started again. How it ended.
+    Ended { code: i32, terminated: Value },
 }
 
 impl Keeper {
@@ -68,6 +79,11 @@ impl Keeper {
         let specs = pod["spec"]["containers"].as_array().cloned().unwrap_or_default();
         Self {
             containers: specs.into_iter().map(Container::new).collect(),
+            again: match pod["spec"]["restartPolicy"].as_str() {
+                Some("Never") => |_| false,
+                Some("OnFailure") => |code| code != 0,
+                _ => |_| true,
+            },
             node,
             path,
             address,
@@ -103,14 +119,15 @@ impl Keeper {
         let container = &mut self.containers[at];
         match &mut container.phase {
             Phase::Waiting { until, .. } if *until > Instant::now() => {}
-            Phase::Waiting { .. } => self.start(at),
+            Phase::Waiting { .. } => self.start(at).await,
             Phase::Running { door, since, .. } => match door.try_wait() {
                 Ok(Some(status)) => {
-                    let since = since.clone();
-                    container.ended(&since, status.code().unwrap_or(137));
+                    let (since, code) = (since.clone(), status.code().unwrap_or(KILLED));
+                    container.ended(&since, code, (self.again)(code));
                 }
                 _ => self.probe(at).await,
             },
+            Phase::Ended { .. } => {}
         }
     }
 
@@ -135,15 +152,24 @@ impl Keeper {
         }
     }
 
-    fn start(&mut self, at: usize) {
+    async fn start(&mut self, at: usize) {
         let container = &self.containers[at];
         let Some(program) = self.node.state().images.get(&container.image).cloned() else {
             let message = format!("no program stands for the image {}", container.image);
             self.containers[at].wait("ErrImagePull", message, Duration::from_secs(1));
             return;
         };
-        let environment = self.environment(&container.spec);
-        let mut command = Command::from(self.node.command(&program.path, &environment));
+        let made = match self.environment(&container.spec).await {
+            Ok(environment) => Mounts::of(&self.node, &self.pod, &container.spec)
+                .await
+                .map(|mounts| (environment, mounts)),
+            Err(why) => Err(why),
+        };
+        let (environment, mounts) = match made {
+            Ok(made) => made,
+            Err(why) => return self.containers[at].wait("CreateContainerConfigError", why, BACK_OFF),
+        };
+        let mut command = Command::from(mounts.command(&self.node, &program.path, &environment));
         command.args(&program.arguments).args(strings(&container.spec["args"]));
         command
             .stdin(Stdio::null())
@@ -175,30 +201,48 @@ impl Keeper {
         }
     }
 
-    /// What the container is told. Values from config maps and secrets are not.
-    fn environment(&self, spec: &Value) -> Environment {
+    /// What the container is told, and where the API server is. Values from config maps are not.
+    async fn environment(&self, spec: &Value) -> Result<Environment, String> {
         let address = self.address.to_string();
         let field = |path: &str| match path {
             "status.podIP" => address.clone(),
             "spec.nodeName" => NODE.to_owned(),
             path => text(path.split('.').fold(&self.pod, |value, part| &value[part])),
         };
+        let (host, port) = API.trim_start_matches("https://").split_once(':').unwrap_or_default();
         let own = [
             ("PATH", "/usr/bin:/bin".to_owned()),
             ("LISTEN_HOST", address.clone()),
             ("HOSTNAME", field("metadata.name")),
+            ("KUBERNETES_SERVICE_HOST", host.to_owned()),
+            ("KUBERNETES_SERVICE_PORT", port.to_owned()),
         ];
-        let asked = spec["env"].as_array().into_iter().flatten().map(|variable| {
-            let value = match variable["valueFrom"]["fieldRef"]["fieldPath"].as_str() {
+        let mut all = own.map(|(name, value)| (name.to_owned(), value)).to_vec();
+        for variable in spec["env"].as_array().into_iter().flatten() {
+            let from = &variable["valueFrom"];
+            let value = match from["fieldRef"]["fieldPath"].as_str() {
                 Some(path) => field(path),
+                None if from["secretKeyRef"].is_object() => self.secret(&from["secretKeyRef"]).await?,
                 None => text(&variable["value"]),
             };
-            (text(&variable["name"]), value)
-        });
-        own.map(|(name, value)| (name.to_owned(), value))
-            .into_iter()
-            .chain(asked)
-            .collect()
+            all.push((text(&variable["name"]), value));
+        }
+        Ok(all)
+    }
+
+    /// One value of a secret of the pod's namespace.
+    async fn secret(&self, reference: &Value) -> Result<String, String> {
+        let (name, key) = (text(&reference["name"]), text(&reference["key"]));
+        let namespace = text(&self.pod["metadata"]["namespace"]);
+        let secret = self
+            .node
+            .read(&format!("/api/v1/namespaces/{namespace}/secrets/{name}"))
+            .await?;
+        let coded = secret["data"][&key]
+            .as_str()
+            .ok_or_else(|| format!("no key {key} in the secret {name}"))?;
+        let bytes = BASE64_STANDARD.decode(coded).map_err(|e| e.to_string())?;
+        String::from_utf8(bytes).map_err(|e| e.to_string())
     }
 
     /// Tells the API server what is so, if it does not know.
@@ -235,9 +279,16 @@ impl Keeper {
             }
             condition
         };
+        let ended: Vec<i32> = self.containers.iter().filter_map(Container::code).collect();
+        let phase = match () {
+            () if ended.len() < self.containers.len() && running => "Running",
+            () if ended.len() < self.containers.len() => "Pending",
+            () if ended.iter().all(|code| *code == 0) => "Succeeded",
+            () => "Failed",
+        };
         let address = self.address.to_string();
         json!({
-            "phase": if running { "Running" } else { "Pending" },
+            "phase": phase,
             "hostIP": "127.0.0.1", "podIP": address, "podIPs": [{"ip": address}], "startTime": self.started,
             "conditions": [
                 condition("PodScheduled", true), condition("Initialized", true),
@@ -247,7 +298,7 @@ impl Keeper {
         })
     }
 
-    /// SIGTERM, the grace, SIGKILL; then the pod is no more.
+    /// SIGTERM, the grace, SIGKILL; how that went is told, and then the pod is no more.
     async fn end(&mut self, grace: Duration) {
         let until = Instant::now() + grace;
         self.signal(Signal::TERM);
@@ -257,6 +308,14 @@ impl Keeper {
             }
             tokio::time::sleep(PULSE).await;
         }
+        for container in &mut self.containers {
+            if let Phase::Running { door, since, .. } = &mut container.phase {
+                let status = door.try_wait().ok().flatten();
+                let (since, code) = (since.clone(), status.and_then(|status| status.code()).unwrap_or(KILLED));
+                container.ended(&since, code, false);
+            }
+        }
+        self.tell().await;
         let options = json!({
             "gracePeriodSeconds": 0,
             "preconditions": {"uid": self.pod["metadata"]["uid"]},
@@ -284,7 +343,7 @@ impl Keeper {
     fn any_alive(&mut self) -> bool {
         self.containers.iter_mut().any(|container| match &mut container.phase {
             Phase::Running { door, .. } => matches!(door.try_wait(), Ok(None)),
-            Phase::Waiting { .. } => false,
+            Phase::Waiting { .. } | Phase::Ended { .. } => false,
         })
     }
 }
@@ -319,10 +378,14 @@ impl Container {
         self.phase = Phase::Waiting { reason, message, until };
     }
 
-    fn ended(&mut self, since: &str, code: i32) {
+    fn ended(&mut self, since: &str, code: i32, again: bool) {
         let reason = if code == 0 { "Completed" } else { "Error" };
-        self.last =
-            Some(json!({"terminated": {"exitCode": code, "reason": reason, "startedAt": since, "finishedAt": time()}}));
+        let terminated = json!({"exitCode": code, "reason": reason, "startedAt": since, "finishedAt": time()});
+        if !again {
+            self.phase = Phase::Ended { code, terminated };
+            return;
+        }
+        self.last = Some(json!({"terminated": terminated}));
         let back_off = BACK_OFF * 2_u32.pow(self.restarts.min(6));
         self.restarts += 1;
         self.wait(
@@ -330,6 +393,14 @@ impl Container {
             format!("back-off {back_off:?} restarting failed container"),
             back_off,
         );
+    }
+
+    /// Its exit code, where it is not started again.
+    fn code(&self) -> Option<i32> {
+        match self.phase {
+            Phase::Ended { code, .. } => Some(code),
+            Phase::Waiting { .. } | Phase::Running { .. } => None,
+        }
     }
 
     /// Whether it has no such probe, or the probe has passed.
@@ -345,6 +416,7 @@ impl Container {
         let state = match &self.phase {
             Phase::Waiting { reason, message, .. } => json!({"waiting": {"reason": reason, "message": message}}),
             Phase::Running { since, .. } => json!({"running": {"startedAt": since}}),
+            Phase::Ended { terminated, .. } => json!({"terminated": terminated}),
         };
         let running = matches!(self.phase, Phase::Running { .. });
         json!({

@@ -3,10 +3,12 @@
 //! It does what a kubelet does as far as the tests need it: an address for each pod, environment, readiness probes over HTTP,
 //! restarts with a back-off, graceful deletion, the reasons a kubelet gives, and its API: `/containerLogs`, `/exec` and
 //! `/portForward`, the last two over WebSocket only. An image is a program that was registered under the image's name: one
-//! that was not is `ErrImagePull`. It mounts nothing and isolates nothing: what runs is told its address by `LISTEN_HOST`.
+//! that was not is `ErrImagePull`. It isolates nothing: what runs is told its address by `LISTEN_HOST`, and sees of its volumes
+//! those below `/var/run`.
 
 mod keeper;
 mod log;
+mod mounts;
 mod probe;
 mod server;
 mod streams;
@@ -24,7 +26,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch::{Receiver, Sender};
 
 use self::keeper::Keeper;
-use super::ground::Door;
+use super::ground::{Door, Ground};
 use super::pki::Pki;
 use super::wire::{Api, Wire, said, text};
 
@@ -51,6 +53,7 @@ struct Inner {
     api: Api,
     door: Door,
     logs: PathBuf,
+    volumes: PathBuf,
     state: Mutex<State>,
 }
 
@@ -85,11 +88,12 @@ type Environment = Vec<(String, String)>;
 
 impl Node {
     /// Registers it, and begins to watch for pods.
-    pub(crate) fn start(wire: &Wire, api: Api, pki: &Pki, door: Door, logs: PathBuf) -> Self {
+    pub(crate) fn start(wire: &Wire, api: Api, pki: &Pki, ground: &Ground) -> Self {
         let node = Self(Arc::new(Inner {
             api,
-            door,
-            logs,
+            door: ground.door(),
+            logs: ground.directory("logs/pods"),
+            volumes: ground.directory("volumes"),
             state: Mutex::default(),
         }));
         node.register();
@@ -112,6 +116,22 @@ impl Node {
     /// The log of a container, as `/containerLogs` reads it: CRI's form.
     fn log(&self, uid: &str, container: &str) -> PathBuf {
         self.0.logs.join(format!("{uid}-{container}.log"))
+    }
+
+    /// A document of the API server.
+    async fn read(&self, path: &str) -> Result<Value, String> {
+        self.ask(Method::GET, path, None).await
+    }
+
+    async fn ask(&self, method: Method, path: &str, body: Option<Value>) -> Result<Value, String> {
+        let answer = self.0.api.send(method, path, "application/json", body).await?;
+        let status = answer.status();
+        let text = answer.text().await.map_err(|e| said(&e))?;
+        if status.is_success() {
+            serde_json::from_str(&text).map_err(|e| e.to_string())
+        } else {
+            Err(format!("{path} answers {status}: {text}"))
+        }
     }
 
     /// What is known of a pod, by its name.

@@ -3,6 +3,7 @@
 mod anchors;
 mod edits;
 mod hands;
+mod job;
 mod measured;
 mod metrics;
 mod outage;
