@@ -53,7 +53,13 @@ fn what_was_typed_is_what_the_pod_is_told() {
         "--on-stop=hold",
         "--adopt",
     ];
-    let own = ["--kubeconfig=none", "--context=none", "--route=httproute/pay", "-n=web"];
+    let own = [
+        "--kubeconfig=none",
+        "--context=none",
+        "--route=httproute/pay",
+        "--route=virtualservice/edge/all",
+        "-n=web",
+    ];
     let told = document(&sandbox, &[&own[..], &typed].concat());
     let container = &of_kind(&told, "Job")["spec"]["template"]["spec"]["containers"][0];
     let mut expected = vec![
@@ -64,7 +70,8 @@ fn what_was_typed_is_what_the_pod_is_told() {
         "run",
         "--or-resume",
         "--namespace=web",
-        "--route=httproute/pay",
+        "--route=httproute/web/pay",
+        "--route=virtualservice/edge/all",
     ];
     expected.append(&mut typed);
     assert_eq!(container["args"], json!(expected));
