@@ -139,4 +139,6 @@ pub struct Reading {
     pub latencies: bool,
     /// How old what is counted may be: what was changed less than this before `at` may not show in all of it yet.
     pub lag: Duration,
+    /// Why these are of another meter than the one a release is judged by, where they are: no step ends by them.
+    pub instead: Option<String>,
 }

@@ -150,6 +150,7 @@ impl<R: Router, M: Meter> Driver<'_, R, M> {
                 latencies: reading.latencies,
                 counted: millis(reading.at),
                 lag: millis(reading.lag),
+                instead: reading.instead,
             },
             Err(failure) => Input::Blind {
                 at,

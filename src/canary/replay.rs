@@ -150,6 +150,7 @@ mod tests {
                 latencies: true,
                 counted: tick * 5_000,
                 lag: 0,
+                instead: None,
             };
             let decision = machine.step(&input);
             journal.add(&input, &decision).unwrap();

@@ -263,6 +263,7 @@ impl World {
             counted: at,
             // As the meter has it that reads Prometheus.
             lag: backtest.plan.interval.saturating_mul(2),
+            instead: None,
         }
     }
 }

@@ -307,6 +307,7 @@ impl Machine {
             canary,
             metrics,
             latencies,
+            instead,
             ..
         } = input
         else {
@@ -350,7 +351,7 @@ impl Machine {
         }
         self.judge.take_in(&since(metrics, &before.metrics));
         let evidence = self.judge.observe(self.asked, &new);
-        self.verdict(at, &state, &evidence)
+        self.verdict(at, &state, &evidence, instead.is_some())
     }
 
     const fn silent_since(&self) -> Option<u64> {
@@ -365,7 +366,7 @@ impl Machine {
         watched.saturating_sub(state.waited.saturating_add(state.frozen)) > self.plan.patience || state.waited > WORD
     }
 
-    fn verdict(&mut self, at: u64, state: &Holding, evidence: &Evidence) -> (Reason, Vec<Effect>) {
+    fn verdict(&mut self, at: u64, state: &Holding, evidence: &Evidence, standby: bool) -> (Reason, Vec<Effect>) {
         let threshold = self.judge.threshold();
         if evidence.harm >= threshold {
             return self.go_back(at, Reason::Harm, Outcome::RolledBack);
@@ -389,7 +390,7 @@ impl Machine {
         let done = clear >= self.plan.hold && evidence.safe >= threshold && !doubt;
         let gate = self.plan.gates.contains(&self.asked);
         let waits = self.paused || self.frozen;
-        if done && !waits && !gate {
+        if done && !waits && !gate && !standby {
             return self.advance(at, self.step + 1, Reason::Safe);
         }
         if let State::Holding(state) = &mut self.state {
@@ -399,7 +400,9 @@ impl Machine {
             return self.go_back(at, Reason::Patience, Outcome::CouldNotTell);
         }
         (
-            if done {
+            if standby {
+                Reason::Standby
+            } else if done {
                 match () {
                     () if self.frozen => Reason::Frozen,
                     () if self.paused => Reason::Paused,

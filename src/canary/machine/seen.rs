@@ -37,6 +37,9 @@ pub enum Input {
         /// How old they may be: a weight shows in all of them when they are older than it by this.
         #[serde(default)]
         lag: u64,
+        /// Why they are of another meter than the one that this release is judged by, where they are: no step ends by them.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        instead: Option<String>,
     },
     /// The weight in force, and no counters: evidence stands still.
     Blind {
@@ -211,6 +214,8 @@ pub enum Reason {
     Blind,
     /// How long requests took could not be judged for long enough.
     Blurred,
+    /// The counters are of another meter than the one that it is judged by: the step does not end.
+    Standby,
     /// The step is shown to be safe.
     Safe,
     /// A person takes the step as done, shown to be safe or not.

@@ -44,6 +44,8 @@ struct World {
     latencies: bool,
     /// How old counters may be.
     lag: u64,
+    /// Whether the counters are of what stands by.
+    standby: bool,
     decisions: Vec<Decision>,
 }
 
@@ -61,6 +63,7 @@ impl World {
             share,
             latencies: true,
             lag: 0,
+            standby: false,
             decisions: Vec::new(),
         }
     }
@@ -106,6 +109,7 @@ impl World {
             latencies: self.latencies,
             counted: self.at.saturating_sub(self.lag / 2),
             lag: self.lag,
+            instead: self.standby.then(|| "connection refused".to_owned()),
         }
     }
 
@@ -379,7 +383,7 @@ proptest! {
                 3 => Input::Asked { at: world.at, ask: asks(weight, read), by: "ann".into() },
                 4 => Input::Resumed { at: world.at, weight: read, by: "ben".into() },
                 5 => Input::Moving { at: world.at, to: read, why: "slow".into() },
-                _ => Input::Counters { at: world.at, weight: read, stable: world.stable, canary: world.canary, metrics: world.metrics.clone(), latencies: obey, counted: world.at, lag: 0 },
+                _ => Input::Counters { at: world.at, weight: read, stable: world.stable, canary: world.canary, metrics: world.metrics.clone(), latencies: obey, counted: world.at, lag: 0, instead: None },
             };
             let known = kind == 2 || kind > 5 || (kind == 1 && obey);
             let end = world.tell(&input);
@@ -757,4 +761,31 @@ fn what_another_driver_counts_of_a_metric_begins_anew() {
     assert_eq!(world.resumed(), None);
     (world.stable, world.canary) = (Counts::default(), Counts::default());
     assert_eq!(world.run(), Outcome::Promoted);
+}
+
+#[test]
+fn by_the_counters_of_what_stands_by_no_step_ends_and_a_bad_canary_goes_back() {
+    let until_first_step = |share| {
+        let mut world = World::new(share);
+        while world.weight == Weight::NONE || world.decisions.last().unwrap().reason == Reason::Settling {
+            assert_eq!(world.tick(), None);
+        }
+        world.standby = true;
+        world
+    };
+    let mut good = until_first_step(0);
+    for _ in 0..60 {
+        assert_eq!(good.tick(), None);
+    }
+    let last = good.decisions.last().unwrap();
+    assert_eq!((last.step, &last.reason), (0, &Reason::Standby));
+    // It was shown to be safe all the while.
+    assert!(last.evidence.safe >= good.machine.threshold());
+    good.standby = false;
+    good.tick();
+    assert_eq!(good.decisions.last().unwrap().reason, Reason::Safe);
+
+    let mut bad = until_first_step(50);
+    let end = (0..30).find_map(|_| bad.tick());
+    assert_eq!(end, Some(Outcome::RolledBack));
 }

@@ -292,6 +292,7 @@ impl Ledger {
             latencies,
             // Each source is scraped once in an interval, and the last scrape may be as old when a weight changes.
             lag: Duration::from_millis(u64::try_from(self.interval.saturating_mul(2)).unwrap_or(0)),
+            instead: None,
         }
     }
 }

@@ -378,6 +378,7 @@ fn said(entry: &Entry, words: &Words<'_>) -> String {
     let decided = (words.decided)(&entry.decision);
     match &entry.input {
         Input::Blind { why, .. }
+        | Input::Counters { instead: Some(why), .. }
         | Input::Lost { why, .. }
         | Input::Moving { why, .. }
         | Input::Unready { why, .. }

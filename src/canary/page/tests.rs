@@ -29,6 +29,7 @@ pub(super) fn entries(plan: &Plan, looks: u64, of: u64) -> Vec<Entry> {
             latencies: true,
             counted: look * plan.interval,
             lag: 0,
+            instead: None,
         };
         let decision = machine.step(&input);
         for effect in &decision.effects {
@@ -244,6 +245,7 @@ fn counters_beyond_all_measure_are_drawn() {
                 latencies: true,
                 counted: at * (u64::MAX / 5),
                 lag: 0,
+                instead: None,
             };
             Entry {
                 decision: machine.step(&input),

@@ -261,6 +261,7 @@ impl Meter for Gauge {
             metrics: Metered::new(),
             latencies: !self.busy.look(at),
             lag: Duration::ZERO,
+            instead: None,
         })
     }
 }

@@ -15,6 +15,7 @@ use crate::canary::meter::envoy::EnvoyMeter;
 use crate::canary::meter::form::Form;
 use crate::canary::meter::own::Own;
 use crate::canary::meter::prometheus::PrometheusMeter;
+use crate::canary::meter::standby::Standby;
 use crate::commands::Context;
 use crate::config::freeze::Freeze;
 use crate::config::metrics::Metrics as OwnMetrics;
@@ -193,10 +194,7 @@ impl Watching {
             Metrics::Istio => Form::Istio,
             Metrics::Envoy => Form::Envoy,
             Metrics::Proxies => {
-                let (cluster, proxies) = (&placed.cluster, proxies.clone());
-                let Target { stable, canary, .. } = &placed.target;
-                let scrape = move || proxies.counters(cluster);
-                return Ok(Box::new(EnvoyMeter::new(scrape, stable.clone(), canary.clone())));
+                return Ok(Box::new(of_proxies(placed, proxies)));
             }
         };
         let base = url("--prometheus", self.prometheus.as_deref().unwrap_or_default())?;
@@ -205,7 +203,10 @@ impl Watching {
         let own = metrics.as_slice().iter();
         let own = own.map(|metric| Own::new(metric, usual.clone(), self.scrapes()));
         let meter = PrometheusMeter::new(Prometheus::new(base, DEADLINE)?, question);
-        Ok(Box::new(meter.and(own.collect())))
+        Ok(Box::new(Standby::new(
+            meter.and(own.collect()),
+            of_proxies(placed, proxies),
+        )))
     }
 
     /// Who is told how it goes.
@@ -213,6 +214,13 @@ impl Watching {
         let notify = self.notify.as_deref().map(|text| url("--notify", text)).transpose()?;
         Herald::new(placed, header, driver, notify)
     }
+}
+
+/// What the proxies themselves count.
+fn of_proxies<'a>(placed: &'a Placed, proxies: &Proxies) -> impl Meter + 'a {
+    let (cluster, proxies) = (&placed.cluster, proxies.clone());
+    let Target { stable, canary, .. } = &placed.target;
+    EnvoyMeter::new(move || proxies.counters(cluster), stable.clone(), canary.clone())
 }
 
 /// A value of a flag, as it is typed.

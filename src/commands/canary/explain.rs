@@ -166,6 +166,7 @@ pub(super) const fn words(reason: &Reason) -> &'static str {
         Reason::Doubt => "waits: the canary may be worse",
         Reason::Blind => "no counters: waits",
         Reason::Blurred => "latencies cannot be judged: waits",
+        Reason::Standby => "judged by the proxies' counters alone: waits",
         Reason::Safe => "shown to be safe",
         Reason::Promoted => "a person takes the step as done",
         Reason::Harm => "the canary is worse",

@@ -145,6 +145,11 @@ fn news(input: &Input, decision: &Decision, again: bool) -> Option<News> {
     match (input, &decision.reason) {
         (Input::Asked { ask, by, .. }, Reason::Asked) => of("CanaryAsked", false, format!("{by} {}", asks(*ask))),
         (Input::Blind { why, .. }, Reason::Blind) if !again => of("CanaryBlind", true, format!("no counters: {why}")),
+        (Input::Counters { instead: Some(why), .. }, Reason::Standby) if !again => of(
+            "CanaryStandby",
+            true,
+            format!("judged by the proxies' counters alone, no step is taken: {why}"),
+        ),
         (Input::Lost { why, .. }, Reason::Lost) if !again => of("CanaryLost", true, why.clone()),
         (Input::Moving { why, .. }, Reason::Blind) if !again => of("CanaryReasserted", true, why.clone()),
         (_, Reason::Gate) if !again => of("CanaryGate", false, "waits for a person: msctl canary promote".into()),

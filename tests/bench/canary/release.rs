@@ -110,5 +110,6 @@ fn counters(at: u64, weight: Weight, sums: &[Tally; 2]) -> Input {
         latencies: true,
         counted: at,
         lag: 0,
+        instead: None,
     }
 }

@@ -5,19 +5,33 @@ use crate::support::until;
 
 use super::shop::{FAST, Shop, prometheus};
 
+/// The looks of the release under way in which the proxies stood in for Prometheus.
+fn stood_in(shop: &Shop) -> usize {
+    shop.journal().matches("\"reason\":\"standby\"").count()
+}
+
 #[test]
-fn while_prometheus_is_silent_nothing_moves_and_afterwards_it_goes_on() {
+fn while_prometheus_is_silent_no_step_is_taken_and_a_bad_canary_goes_back() {
     let shop = Shop::alone("outage");
     let load = shop.load(200);
     let driver = shop.begin(&FAST);
     let silence = prometheus().part.pause();
-    until("it is noticed", || shop.journal().contains("\"saw\":\"blind\""));
-    let lines = || shop.journal().lines().count();
-    let then = lines();
-    until("some looks", || lines() > then + 3);
+    // The hold is over long before that.
+    until("many looks", || stood_in(&shop) > 5);
     assert_eq!(shop.share(), 10);
     drop(silence);
     assert_eq!((driver.end(), shop.share()), (Some(0), 100), "{}", shop.journal());
+    assert_eq!(shop.canary(User::Releaser, "set", &["0"]).code, 0);
+
+    let driver = shop.begin(&FAST);
+    let silence = prometheus().part.pause();
+    until("the proxies are read", || stood_in(&shop) > 1);
+    shop.break_canary(&serde_json::json!({"errors": 0.5}));
+    assert_eq!((driver.end(), shop.share()), (Some(1), 0), "{}", shop.journal());
+    drop(silence);
+    let explained = shop.explain();
+    println!("{}", explained.transcript());
+    assert_eq!(explained.code, 0, "{}", explained.transcript());
     load.stop(lab().wire());
 }
 
