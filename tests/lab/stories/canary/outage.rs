@@ -17,7 +17,7 @@ fn while_prometheus_is_silent_no_step_is_taken_and_a_bad_canary_goes_back() {
     let driver = shop.begin(&FAST);
     let silence = prometheus().part.pause();
     // The hold is over long before that.
-    until("many looks", || stood_in(&shop) > 5);
+    until("many looks", || stood_in(&shop) > 2);
     assert_eq!(shop.share(), 10);
     drop(silence);
     assert_eq!((driver.end(), shop.share()), (Some(0), 100), "{}", shop.journal());
