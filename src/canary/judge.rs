@@ -170,10 +170,16 @@ struct Stable {
 /// What begins anew with every step.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Step {
-    relative: [f64; BETTER.len()],
-    absolute: Binomial,
+    proof: Proof,
     /// Of stable and of the canary.
     sent: [u64; 2],
+}
+
+/// What is known of the safety of one thing that can be bad: a request, or a case of a metric.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Proof {
+    relative: [f64; BETTER.len()],
+    absolute: Binomial,
 }
 
 /// Requests and failures of the canary.
@@ -227,9 +233,7 @@ impl Judge {
         if both {
             self.stable.add(&new.stable);
             let s = &self.settings;
-            for (sum, r) in self.errors.iter_mut().zip(WORSE) {
-                *sum += gain(r * s.tolerance, s.tolerance, s.slack, [canary, stable], [bad, good]);
-            }
+            worse(&mut self.errors, s, [canary, stable], [bad, good]);
             for (edge, sums) in self.latency.iter_mut().enumerate().filter(|_| new.latencies) {
                 let slow = [number(new.canary.slower[edge]), number(new.stable.slower[edge])];
                 for (sum, r) in sums.iter_mut().zip(SLOWER) {
@@ -239,13 +243,11 @@ impl Judge {
                     *sum += gain.min(s.latency_cap);
                 }
             }
-            for (sum, r) in self.step.relative.iter_mut().zip(BETTER) {
-                *sum += gain(r, TWICE, 0.0, [canary, stable], [bad, good]);
-            }
+            self.step.proof.compare([canary, stable], [bad, good]);
         } else if weight == Weight::ALL {
             self.alone.add(&new.canary);
         }
-        self.step.absolute.add(&new.canary);
+        self.step.proof.absolute.add(&new.canary);
         self.step.sent[0] = self.step.sent[0].saturating_add(new.stable.sent);
         self.step.sent[1] = self.step.sent[1].saturating_add(new.canary.sent);
         self.evidence(weight)
@@ -312,7 +314,7 @@ impl Judge {
     /// safe; none when no number would do.
     pub fn needed(&self, weight: Weight) -> Option<u64> {
         let bar = self.bar(weight);
-        fewest(|more| self.step.safe(bar, more, self.step.absolute.as_bad(more)) >= self.threshold())
+        fewest(|more| self.step.safe(bar, more, self.step.proof.absolute.as_bad(more)) >= self.threshold())
     }
 
     /// The Bayes factor of a Dirichlet prior around the split that was asked for against exactly that split.
@@ -334,12 +336,26 @@ impl Judge {
 impl Step {
     /// A request that has not ended yet is no proof of anything: until it has, it counts as failed.
     fn safe(&self, bar: f64, more: u64, more_failed: u64) -> f64 {
-        let Binomial { requests, failed } = self.absolute;
+        let Binomial { requests, failed } = self.proof.absolute;
         let open = self.sent[1].saturating_sub(requests);
         let absolute = Binomial {
             requests: requests.saturating_add(open).saturating_add(more),
             failed: failed.saturating_add(open).saturating_add(more_failed),
         };
+        self.proof.safe(bar, absolute)
+    }
+}
+
+impl Proof {
+    /// Takes what came in of both arms, all and the bad, as `[canary, stable]`.
+    fn compare(&mut self, all: [f64; 2], bad: [f64; 2]) {
+        for (sum, r) in self.relative.iter_mut().zip(BETTER) {
+            *sum += gain(r, TWICE, 0.0, all, bad);
+        }
+    }
+
+    /// That the canary, which did this in all, stays below the bar or does better than twice as badly as stable.
+    fn safe(&self, bar: f64, absolute: Binomial) -> f64 {
         weighted(&[absolute.against(bar, &LOWER), mean(&self.relative)], &[0.5, 0.5])
     }
 }
@@ -404,6 +420,14 @@ fn fewest(does: impl Fn(u64) -> bool) -> Option<u64> {
         if does(middle) { most = middle } else { least = middle }
     }
     Some(most)
+}
+
+/// Adds what one interval says of each alternative in [`WORSE`]: all and the bad as `[canary, stable]`.
+fn worse(sums: &mut [f64; WORSE.len()], settings: &Settings, all: [f64; 2], bad: [f64; 2]) {
+    let Settings { tolerance, slack, .. } = *settings;
+    for (sum, r) in sums.iter_mut().zip(WORSE) {
+        *sum += gain(r * tolerance, tolerance, slack, all, bad);
+    }
 }
 
 /// One interval's logarithm of the likelihood ratio of `r` against `r0`: requests and bad ones as `[canary, stable]`.

@@ -7,7 +7,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{BETTER, Binomial, LOWER, Settings, TWICE, WORSE, fewest, gain, mean, number, weighted};
+use super::{Binomial, Proof, Settings, WORSE, fewest, mean, number, worse};
 use crate::canary::count::CasesOfBoth;
 
 /// The share of all of them in `harm`; what is left is the others', each with its share of that.
@@ -30,18 +30,12 @@ pub struct MetricEvidence {
 pub(super) struct Own {
     harm: [f64; WORSE.len()],
     /// Anew with every step.
-    step: Step,
-}
-
-#[derive(Clone, Debug, Default, PartialEq)]
-struct Step {
-    relative: [f64; BETTER.len()],
-    absolute: Binomial,
+    step: Proof,
 }
 
 impl Own {
     pub(super) fn next_step(&mut self) {
-        self.step = Step::default();
+        self.step = Proof::default();
     }
 
     /// Takes what came in. What is not known of an arm says nothing.
@@ -55,13 +49,8 @@ impl Own {
         if canary.total == 0 || stable.total == 0 {
             return;
         }
-        let tolerance = settings.tolerance;
-        for (sum, r) in self.harm.iter_mut().zip(WORSE) {
-            *sum += gain(r * tolerance, tolerance, settings.slack, total, bad);
-        }
-        for (sum, r) in self.step.relative.iter_mut().zip(BETTER) {
-            *sum += gain(r, TWICE, 0.0, total, bad);
-        }
+        worse(&mut self.harm, settings, total, bad);
+        self.step.compare(total, bad);
     }
 
     /// As it stands: held against this bar, and needing as much as that to be shown.
@@ -69,19 +58,15 @@ impl Own {
         let seen = self.step.absolute;
         MetricEvidence {
             harm: mean(&self.harm),
-            safe: self.safe(bar, seen),
+            safe: self.step.safe(bar, seen),
             needed: fewest(|more| {
                 let cases = Binomial {
                     requests: seen.requests.saturating_add(more),
                     failed: seen.failed.saturating_add(seen.as_bad(more)),
                 };
-                self.safe(bar, cases) >= threshold
+                self.step.safe(bar, cases) >= threshold
             }),
         }
-    }
-
-    fn safe(&self, bar: f64, cases: Binomial) -> f64 {
-        weighted(&[cases.against(bar, &LOWER), mean(&self.step.relative)], &[0.5, 0.5])
     }
 }
 
