@@ -152,6 +152,9 @@ fn istiod(ground: &Ground, wire: &Wire, plane: &ControlPlane) -> Result<Part, St
         ("ENABLE_DEBUG_ENDPOINT_AUTH", "false"),
         ("UNSAFE_ENABLE_ADMIN_ENDPOINTS", "true"),
         ("PILOT_DEBOUNCE_AFTER", DEBOUNCE),
+        // It kept the empty answer of a moment before the pods were ready, and gave it to every proxy that came after: seen for a
+        // minute, while its own registry had the endpoints.
+        ("PILOT_ENABLE_XDS_CACHE", "false"),
     ];
     let (door, program) = (ground.door(), tool("pilot-discovery"));
     let recipe = move || {
