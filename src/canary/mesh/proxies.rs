@@ -1,6 +1,7 @@
 //! What the proxies have in force: who they are, by istiod's word, and what each says of the split in its own configuration.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -8,6 +9,7 @@ use super::dump::{Arms, shares};
 use crate::canary::meter::envoy::Scrape;
 use crate::config::units::Weight;
 use crate::failure::{Failure, Kind};
+use crate::process::Clock;
 use crate::remote::kube::{Cluster, Refusal};
 
 /// Where a proxy shows its configuration, on its pod's loopback address.
@@ -22,6 +24,26 @@ const COUNTERS: &str = "/stats/prometheus?usedonly&filter=%5Ecluster%5C.outbound
 
 /// So many proxies are asked at once.
 const AT_ONCE: usize = 16;
+
+/// So long after it did not answer a proxy is asked once more.
+const AGAIN: Duration = Duration::from_millis(250);
+
+/// Where all answers, and the lack of some, took less than this, nobody hangs.
+const QUICK: Duration = Duration::from_secs(1);
+
+/// Namespace and name of a proxy's pod.
+type Name = (String, String);
+
+/// What proxies showed.
+#[derive(Default)]
+struct Shown {
+    /// How many have a route between the arms.
+    concerned: usize,
+    /// Those that have another share in it.
+    behind: Vec<String>,
+    /// Those that did not answer, and why.
+    mute: Vec<(Name, String)>,
+}
 
 /// The proxies of a mesh.
 #[derive(Clone, Debug)]
@@ -48,8 +70,30 @@ pub enum Lag {
 impl Proxies {
     /// Whether every proxy that has a route between the arms has this weight in it; how many those are.
     pub fn show(&self, cluster: &Cluster, weight: Weight) -> Result<usize, Lag> {
-        let names = self.connected(cluster).map_err(Lag::Unseen)?;
-        let (mut concerned, mut behind) = (0, Vec::new());
+        let clock = Clock::start();
+        let (mut shown, names) = (Shown::default(), self.connected(cluster).map_err(Lag::Unseen)?);
+        self.ask(cluster, &names, weight, &mut shown);
+        // One that hangs is not waited for twice.
+        if !shown.mute.is_empty() && clock.elapsed() < QUICK {
+            // One that ended is no longer connected by then, and takes no traffic.
+            std::thread::sleep(AGAIN);
+            let mut names = self.connected(cluster).map_err(Lag::Unseen)?;
+            let mute = std::mem::take(&mut shown.mute);
+            names.retain(|name| mute.iter().any(|(mute, _)| mute == name));
+            self.ask(cluster, &names, weight, &mut shown);
+        }
+        let mute = shown.mute.iter();
+        let mut behind = shown.behind;
+        behind.extend(mute.map(|((namespace, name), why)| format!("{name}.{namespace} ({why})")));
+        if behind.is_empty() {
+            Ok(shown.concerned)
+        } else {
+            Err(Lag::Behind(behind))
+        }
+    }
+
+    /// What each of these says of its own configuration.
+    fn ask(&self, cluster: &Cluster, names: &[Name], weight: Weight, shown: &mut Shown) {
         for some in names.chunks(AT_ONCE) {
             let mut dumps = vec![cluster.ask_pods(some, ADMIN, ROUTES)];
             if self.connections {
@@ -62,20 +106,15 @@ impl Proxies {
                     // Its pod is gone and takes no traffic with it; istiod hears of that later.
                     Err(why) if why.code() == Some(404) => continue,
                     Err(why) => {
-                        behind.push(format!("{name}.{namespace} ({why})"));
+                        shown.mute.push(((namespace.clone(), name.clone()), why.to_string()));
                         continue;
                     }
                 };
-                concerned += usize::from(!found.is_empty());
+                shown.concerned += usize::from(!found.is_empty());
                 if let Some(other) = found.into_iter().find(|share| *share != weight) {
-                    behind.push(format!("{name}.{namespace} (has {other})"));
+                    shown.behind.push(format!("{name}.{namespace} (has {other})"));
                 }
             }
-        }
-        if behind.is_empty() {
-            Ok(concerned)
-        } else {
-            Err(Lag::Behind(behind))
         }
     }
 
@@ -109,7 +148,7 @@ impl Proxies {
     }
 
     /// Namespace and name of every proxy; each istiod knows those that are connected to it.
-    fn connected(&self, cluster: &Cluster) -> Result<Vec<(String, String)>, String> {
+    fn connected(&self, cluster: &Cluster) -> Result<Vec<Name>, String> {
         let path = format!("/api/v1/namespaces/{}/pods?labelSelector=app%3Distiod", self.mesh);
         let list = cluster
             .get(&path)
@@ -133,7 +172,7 @@ impl Proxies {
 }
 
 /// `client-7d9.shop` is the pod `client-7d9` in `shop`; the name of a namespace has no dot.
-fn proxy(status: &Value) -> Option<(String, String)> {
+fn proxy(status: &Value) -> Option<Name> {
     let (name, namespace) = status["proxy"].as_str()?.rsplit_once('.')?;
     Some((namespace.to_owned(), name.to_owned()))
 }

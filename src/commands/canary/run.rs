@@ -23,12 +23,7 @@ use crate::config::service::Service;
 use crate::config::units::{Span, Steps, Weight};
 use crate::failure::{Exit, Failure, Kind};
 use crate::process::Interrupt;
-use crate::remote::kube::Cluster;
 use crate::ui::{Page, Report, clean, duration};
-
-/// So often proxies are asked before a release begins, and so long after one another.
-const TRIES: u32 = 4;
-const LOOK: Duration = Duration::from_secs(1);
 
 /// The arguments of `msctl canary run`.
 #[derive(Debug, clap::Args)]
@@ -328,7 +323,7 @@ fn check<'a>(args: &Args, placed: &'a Placed, metrics: &Metrics) -> Result<Begin
         Err(failure) if failure.kind() == Kind::NoEvidence => Metered::new(),
         Err(failure) => return Err(failure),
     };
-    match shown(&proxies, cluster, weight) {
+    match proxies.show(cluster, weight) {
         Ok(count) => Ok(Begins {
             weight,
             proxies,
@@ -345,17 +340,6 @@ fn check<'a>(args: &Args, placed: &'a Placed, metrics: &Metrics) -> Result<Begin
             format!("not every proxy gives the canary {weight}: {lag}"),
         )),
     }
-}
-
-/// As [`Proxies::show`], but a proxy that ends just now, or has just begun, is given the time to be gone or to answer.
-fn shown(proxies: &Proxies, cluster: &Cluster, weight: Weight) -> Result<usize, Lag> {
-    for _ in 1..TRIES {
-        match proxies.show(cluster, weight) {
-            Err(Lag::Behind(_)) => std::thread::sleep(LOOK),
-            other => return other,
-        }
-    }
-    proxies.show(cluster, weight)
 }
 
 /// `msctl.canary.plan/v1`: what a release would do.

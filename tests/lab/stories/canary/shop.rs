@@ -214,8 +214,7 @@ impl Shop {
 
     /// Breaks every pod of this track in this way.
     pub(super) fn fault(&self, track: &str, faults: &Value) {
-        for pod in self.pods(track)["items"].as_array().into_iter().flatten() {
-            let address = pod["status"]["podIP"].as_str().expect("an address");
+        for (_, address) in self.addresses(track) {
             let url = format!("http://{address}:8080/faults");
             let status = lab().wire().put(&url, &faults.to_string()).expect("an answer");
             assert_eq!(status, 200);
@@ -225,10 +224,8 @@ impl Shop {
     /// Prometheus scrapes the counters of every pod from now on, which are called as a Prometheus in a cluster calls them.
     pub(super) fn scrape_pods(&self) {
         for track in ["stable", "canary"] {
-            for pod in self.pods(track)["items"].as_array().into_iter().flatten() {
-                let name = pod["metadata"]["name"].as_str().expect("a name");
-                let address = pod["status"]["podIP"].as_str().expect("an address");
-                let labels = [("namespace", self.namespace.as_str()), ("pod", name)];
+            for (name, address) in self.addresses(track) {
+                let labels = [("namespace", self.namespace.as_str()), ("pod", &name)];
                 prometheus().scrape("pods", &format!("{address}:9100"), "/metrics", &labels);
             }
         }
@@ -251,6 +248,20 @@ impl Shop {
             let pods = self.pods(track);
             pods["items"].as_array().into_iter().flatten().filter(ready).count() == number
         });
+    }
+
+    /// Name and address of every pod of this track, when all have one.
+    fn addresses(&self, track: &str) -> Vec<(String, String)> {
+        let mut found = Vec::new();
+        until("each pod has an address", || {
+            let pods = self.pods(track);
+            let text = |value: &Value| value.as_str().map(str::to_owned);
+            let one = |pod: &Value| Some((text(&pod["metadata"]["name"])?, text(&pod["status"]["podIP"])?));
+            let all: Option<Vec<_>> = pods["items"].as_array().into_iter().flatten().map(one).collect();
+            found = all.unwrap_or_default();
+            !found.is_empty()
+        });
+        found
     }
 
     fn pods(&self, track: &str) -> Value {
