@@ -6,10 +6,7 @@ use serde_json::{Value, json};
 use crate::lab::{Program, Proxy, User, lab};
 use crate::support::{tool, until};
 
-use super::super::shop::prometheus;
-
-/// Every one of them is judged by scrapes of this interval.
-const SCRAPES: [(&str, &str); 2] = [("__scrape_interval__", "5s"), ("__scrape_timeout__", "5s")];
+use super::super::shop::{EACH_FIVE, prometheus};
 
 /// So long is what Flagger and Argo look at: at 20 requests a second and 10 %, sixty requests.
 pub(super) const WINDOW: &str = "30s";
@@ -155,7 +152,7 @@ pub(super) fn gateway(namespace: &str) -> Proxy {
 }
 
 pub(super) fn scrape(namespace: &str, proxy: &Proxy) {
-    prometheus().scrape(namespace, &proxy.admin(), "/stats/prometheus", &SCRAPES);
+    prometheus().scrape(namespace, &proxy.admin(), "/stats/prometheus", &EACH_FIVE);
 }
 
 /// The canary's part of requests that did not fail, by its gateway's counters; one that never failed has all of them.

@@ -6,16 +6,19 @@ use serde_json::{Value, json};
 
 use crate::lab::{Part, User, argo_rollouts, flagger, lab};
 
+use super::super::seen::{Seen, Sight, is_canary};
 use super::super::shop::prometheus;
+use super::super::traffic::{Told, Traffic};
 use super::argo::Argo;
 use super::contender::{Contender, End, Version, WINDOW, Who, get, merge, spoil};
 use super::flagger::Flagger;
 use super::ours::Ours;
-use super::seen::{Seen, Sight, is_canary};
-use super::traffic::{Told, Traffic};
 
 /// So many apps of each.
 pub(super) const LANES: usize = 3;
+
+/// Requests a second, at each app.
+const RATE: u32 = 20;
 
 /// How often all of them are looked at.
 const PULSE: Duration = Duration::from_millis(200);
@@ -59,7 +62,7 @@ pub(super) struct Race {
 impl Lane {
     fn new(app: Box<dyn Contender>) -> Self {
         let seen = Seen::follow(app.namespace());
-        let traffic = Traffic::new(app.proxy(), app.namespace());
+        let traffic = Traffic::new(app.proxy(), app.namespace(), RATE);
         Self {
             app,
             seen,
