@@ -43,6 +43,8 @@ pub(super) struct Version {
     pub(super) number: u32,
     /// This part of its requests fails.
     pub(super) errors: f64,
+    /// The steps that msctl takes; those of the others stand in their objects.
+    pub(super) steps: &'static str,
 }
 
 impl Version {
@@ -60,8 +62,14 @@ pub(super) trait Contender {
     /// The label of the pods that have the traffic where no release is under way.
     fn stable(&self) -> &'static str;
 
+    /// The label of the pods of the version that is released.
+    fn canary(&self) -> String;
+
     /// What is done to a version before its release.
     fn prepare(&mut self, _version: Version) {}
+
+    /// Whether its pace is that of the documents' example from now on, where that is another one.
+    fn documented(&mut self, _is_so: bool) {}
 
     /// A release of this version begins.
     fn begin(&mut self, version: Version);
