@@ -18,11 +18,11 @@ const ROWS: [Row; 11] = [
     ("errors", |race| half_of_the_requests_fail(race, LONGEST)),
     ("thirty", half_of_the_requests_fail_from_thirty_on),
     ("docs", |race| {
-        race.documented(|race| half_of_the_requests_fail(race, SLOWEST))
+        race.documented(|race| half_of_the_requests_fail(race, SLOWEST));
     }),
     ("alike", |race| both_fail_alike(race, LONGEST)),
     ("docs-alike", |race| {
-        race.documented(|race| both_fail_alike(race, SLOWEST))
+        race.documented(|race| both_fail_alike(race, SLOWEST));
     }),
     ("outage", prometheus_stands_still),
     ("killed", prometheus_is_killed),
