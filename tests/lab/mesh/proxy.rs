@@ -19,6 +19,8 @@ use crate::support::tool;
 pub(crate) enum Place<'a> {
     /// Beside a client: requests, over HTTP and gRPC, to any service of the namespace that has the port.
     Client,
+    /// Beside a client: the same to services of any namespace.
+    ClientOfAll,
     /// Beside a client: connections to the port of this one service, which is named in full.
     ClientOf(&'a str),
     /// At the edge: requests for any host, by a `Gateway` of Istio's.
@@ -170,6 +172,13 @@ impl Proxy {
     }
 }
 
+impl Drop for Proxy {
+    /// It ends: what asks every proxy of the mesh does not ask those of tests that are over.
+    fn drop(&mut self) {
+        self.part.kill();
+    }
+}
+
 impl Seat {
     fn new(place: Place<'_>, namespace: &str, number: u16, port: u16) -> Self {
         let is_edge = matches!(place, Place::Gateway | Place::GatewayApi);
@@ -216,6 +225,7 @@ fn objects(seat: &Seat, place: Place<'_>, port: u16) -> Vec<(String, Value)> {
     };
     match place {
         Place::Client => sidecar("HTTP", format!("{}/*", seat.namespace)),
+        Place::ClientOfAll => sidecar("HTTP", "*/*".to_owned()),
         Place::ClientOf(service) => sidecar("TCP", format!("{}/{service}", seat.namespace)),
         Place::Gateway => {
             let server = json!({"port": {"number": port, "name": "http", "protocol": "HTTP"}, "hosts": ["*"]});

@@ -8,8 +8,11 @@ mod measured;
 mod metrics;
 mod outage;
 mod routes;
+mod seen;
 mod shop;
+mod street;
 mod takeover;
+mod traffic;
 
 use rustix::process::Signal;
 use serde_json::json;

@@ -6,7 +6,7 @@ use crate::support::until;
 use super::shop::{FAST, Shop, prometheus};
 
 /// The looks of the release under way in which the proxies stood in for Prometheus.
-fn stood_in(shop: &Shop) -> usize {
+pub(super) fn stood_in(shop: &Shop) -> usize {
     shop.journal().matches("\"reason\":\"standby\"").count()
 }
 

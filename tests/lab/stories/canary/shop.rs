@@ -1,12 +1,15 @@
 //! Two versions of a backend behind a real Envoy, with istiod and Prometheus, and msctl that releases one of them.
 
+use std::fs::File;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::{OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use reqwest::header::HeaderName;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
+use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::super::condition;
 use super::super::mesh::{deploy, service};
@@ -81,6 +84,9 @@ pub(super) fn counters() -> [&'static str; 6] {
     ["--prometheus", address, "--metrics", "envoy", "--interval", "1s"]
 }
 
+/// Labels of a target that is scraped less often than others.
+pub(super) const EACH_FIVE: [(&str, &str); 2] = [("__scrape_interval__", "5s"), ("__scrape_timeout__", "5s")];
+
 /// Two steps and the whole, each for a moment.
 pub(super) const FAST: [&str; 4] = ["--steps", "10,50", "--hold", "3s"];
 
@@ -91,6 +97,17 @@ impl Driver {
     pub(super) fn start(command: &mut Command) -> Self {
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         Self(command.spawn().expect("msctl"))
+    }
+
+    /// The same, once it has said these words on stderr, which goes to this file.
+    pub(super) fn start_and_say(command: &mut Command, file: &Path, words: &str) -> Self {
+        let errors = File::create(file).expect("a file");
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(errors);
+        let driver = Self(command.spawn().expect("msctl"));
+        until(words, || {
+            std::fs::read_to_string(file).is_ok_and(|text| text.contains(words))
+        });
+        driver
     }
 
     pub(super) fn signal(&self, signal: Signal) {
@@ -130,8 +147,8 @@ impl Drop for Driver {
 pub(super) struct Shop {
     pub(super) namespace: String,
     pub(super) sandbox: Sandbox,
-    pub(super) proxy: Proxy,
-    _turn: Turn,
+    pub(super) proxy: Arc<Proxy>,
+    _turn: Arc<Turn>,
 }
 
 /// Stories go on beside each other, but for those that break what all of them lean on.
@@ -140,15 +157,16 @@ pub(super) enum Turn {
     Alone(#[expect(dead_code, reason = "it is held")] RwLockWriteGuard<'static, ()>),
 }
 
-static TURNS: RwLock<()> = RwLock::new(());
+/// One whose guards go from thread to thread.
+static TURNS: RwLock<()> = RwLock::const_new(());
 
 impl Turn {
     pub(super) fn together() -> Self {
-        Self::Together(TURNS.read().unwrap_or_else(PoisonError::into_inner))
+        Self::Together(TURNS.blocking_read())
     }
 
-    fn alone() -> Self {
-        Self::Alone(TURNS.write().unwrap_or_else(PoisonError::into_inner))
+    pub(super) fn alone() -> Self {
+        Self::Alone(TURNS.blocking_write())
     }
 }
 
@@ -164,38 +182,42 @@ impl Shop {
     }
 
     fn at(turn: Turn, name: &str) -> Self {
-        let namespace = lab().namespace(name);
-        let sandbox = service(&namespace);
-        let backend = Program {
-            path: tool("lab-backend"),
-            arguments: Vec::new(),
-        };
-        let image = format!("registry.example/{namespace}:0.1.0");
-        lab().node().image(&image, backend);
-        for track in ["stable", "canary"] {
-            let file = format!("payment/deploy/kubernetes/deployment-{track}.yaml");
-            let text = sandbox.read(&file);
-            assert!(text.contains("registry.example/payment:0.1.0"), "{text}");
-            sandbox.write(&file, text.replace("registry.example/payment:0.1.0", &image));
-        }
-        deploy(&sandbox, &namespace);
+        let (namespace, sandbox) = stock(name);
         let proxy = lab().proxy(&namespace, 80);
-        stand_in("istio-system", "istiod-0", "istiod", &["15014=127.0.0.1:15080".into()]);
-        stand_in(
-            &namespace,
-            proxy.name(),
-            "client",
-            &[format!("15000={}", proxy.admin())],
-        );
-        prometheus().scrape(&namespace, &proxy.admin(), "/stats/prometheus", &[]);
-        let shop = Self {
+        count(&proxy, &namespace, &[]);
+        let shop = Self::with((namespace, sandbox), &Arc::new(proxy), &Arc::new(turn));
+        shop.until_routed();
+        prometheus().until_scraped();
+        shop
+    }
+
+    /// Of what [`stock`] made, with the proxy of its clients.
+    pub(super) fn with((namespace, sandbox): (String, Sandbox), proxy: &Arc<Proxy>, turn: &Arc<Turn>) -> Self {
+        Self {
             namespace,
             sandbox,
-            proxy,
-            _turn: turn,
-        };
-        proxy_has_routes(&shop.proxy);
-        shop
+            proxy: Arc::clone(proxy),
+            _turn: Arc::clone(turn),
+        }
+    }
+
+    /// Waits until the proxy has its routes.
+    pub(super) fn until_routed(&self) {
+        let host = self.host();
+        self.proxy.until("http", |weights| {
+            weights.iter().any(|(cluster, _)| cluster.ends_with(&host))
+        });
+    }
+
+    /// Whether the proxy knows a pod of each version.
+    pub(super) fn is_reached(&self) -> bool {
+        let arms = ["stable", "canary"];
+        arms.iter().all(|arm| self.proxy.reaches(&self.cluster(arm)))
+    }
+
+    /// What the proxy calls an arm.
+    pub(super) fn cluster(&self, arm: &str) -> String {
+        format!("outbound|80|{arm}|{}", self.host())
     }
 
     /// So many requests a second through the proxy, for two minutes at most.
@@ -376,10 +398,14 @@ impl Shop {
             set(1, 1, canary)
         ]);
         lab().control_plane().api(User::Admin).patch(&self.path(), &all).ok();
-        self.proxy.until("http", |weights| {
-            let of = weights.iter().find(|(name, _)| name.contains("|canary|"));
-            of.map_or(0, |(_, weight)| *weight) == canary
-        });
+        until("the proxy has it", || self.shown() == canary);
+    }
+
+    /// What the proxy gives the canary, in the units of its route: of a hundred, unless it has all.
+    pub(super) fn shown(&self) -> u64 {
+        let (weights, canary) = (self.proxy.weights("http"), self.cluster("canary"));
+        let of = weights.iter().find(|(name, _)| *name == canary);
+        of.map_or(0, |(_, weight)| *weight)
     }
 
     /// What the canary is given, in percent.
@@ -421,9 +447,33 @@ impl Shop {
     }
 }
 
-fn proxy_has_routes(proxy: &Proxy) {
-    proxy.until("http", |weights| !weights.is_empty());
-    prometheus().until_scraped();
+/// Two versions of a backend in a namespace of their own, as `msctl generate` has them: its name, and where they are described.
+pub(super) fn stock(name: &str) -> (String, Sandbox) {
+    let namespace = lab().namespace(name);
+    let sandbox = service(&namespace);
+    let backend = Program {
+        path: tool("lab-backend"),
+        arguments: Vec::new(),
+    };
+    let image = format!("registry.example/{namespace}:0.1.0");
+    lab().node().image(&image, backend);
+    for track in ["stable", "canary"] {
+        let file = format!("payment/deploy/kubernetes/deployment-{track}.yaml");
+        let text = sandbox.read(&file);
+        assert!(text.contains("registry.example/payment:0.1.0"), "{text}");
+        sandbox.write(&file, text.replace("registry.example/payment:0.1.0", &image));
+    }
+    deploy(&sandbox, &namespace);
+    (namespace, sandbox)
+}
+
+/// From now on a proxy of this namespace can be asked through the API server, and Prometheus scrapes it; its target has these
+/// labels.
+pub(super) fn count(proxy: &Proxy, namespace: &str, labels: &[(&str, &str)]) {
+    stand_in("istio-system", "istiod-0", "istiod", &["15014=127.0.0.1:15080".into()]);
+    let admin = format!("15000={}", proxy.admin());
+    stand_in(namespace, proxy.name(), "client", &[admin]);
+    prometheus().scrape(namespace, &proxy.admin(), "/stats/prometheus", labels);
 }
 
 pub(super) fn harmed(report: &Report) -> usize {

@@ -93,6 +93,11 @@ impl Contender for Argo {
         "app=payment"
     }
 
+    fn canary(&self) -> String {
+        let hash = &get(&self.rollout)["status"]["currentPodHash"];
+        format!("rollouts-pod-template-hash={}", hash.as_str().expect("a hash"))
+    }
+
     fn begin(&mut self, version: Version) {
         give(&self.rollout, version);
     }

@@ -6,10 +6,7 @@ use serde_json::{Value, json};
 use crate::lab::{Program, Proxy, User, lab};
 use crate::support::{tool, until};
 
-use super::super::shop::prometheus;
-
-/// Every one of them is judged by scrapes of this interval.
-const SCRAPES: [(&str, &str); 2] = [("__scrape_interval__", "5s"), ("__scrape_timeout__", "5s")];
+use super::super::shop::{EACH_FIVE, prometheus};
 
 /// So long is what Flagger and Argo look at: at 20 requests a second and 10 %, sixty requests.
 pub(super) const WINDOW: &str = "30s";
@@ -46,6 +43,8 @@ pub(super) struct Version {
     pub(super) number: u32,
     /// This part of its requests fails.
     pub(super) errors: f64,
+    /// The steps that msctl takes; those of the others stand in their objects.
+    pub(super) steps: &'static str,
 }
 
 impl Version {
@@ -63,8 +62,14 @@ pub(super) trait Contender {
     /// The label of the pods that have the traffic where no release is under way.
     fn stable(&self) -> &'static str;
 
+    /// The label of the pods of the version that is released.
+    fn canary(&self) -> String;
+
     /// What is done to a version before its release.
     fn prepare(&mut self, _version: Version) {}
+
+    /// Whether its pace is that of the documents' example from now on, where that is another one.
+    fn documented(&mut self, _is_so: bool) {}
 
     /// A release of this version begins.
     fn begin(&mut self, version: Version);
@@ -155,7 +160,7 @@ pub(super) fn gateway(namespace: &str) -> Proxy {
 }
 
 pub(super) fn scrape(namespace: &str, proxy: &Proxy) {
-    prometheus().scrape(namespace, &proxy.admin(), "/stats/prometheus", &SCRAPES);
+    prometheus().scrape(namespace, &proxy.admin(), "/stats/prometheus", &EACH_FIVE);
 }
 
 /// The canary's part of requests that did not fail, by its gateway's counters; one that never failed has all of them.

@@ -16,6 +16,25 @@ pub(super) struct Flagger {
     workload: String,
 }
 
+/// How often it looks, and how many looks may be bad.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pace {
+    interval: &'static str,
+    threshold: u32,
+}
+
+/// The shortest interval that it takes.
+const QUICK: Pace = Pace {
+    interval: "10s",
+    threshold: 3,
+};
+
+/// The example of its documents.
+const DOCUMENTED: Pace = Pace {
+    interval: "60s",
+    threshold: 5,
+};
+
 /// Where no release is under way.
 const AT_REST: [&str; 3] = ["Initialized", "Succeeded", "Failed"];
 
@@ -44,7 +63,7 @@ impl Flagger {
                 "targetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "payment"},
                 "service": {"port": 80, "targetPort": 8080, "portName": "http"},
                 "analysis": {
-                    "interval": "10s", "threshold": 3, "stepWeight": 10, "maxWeight": 50,
+                    "interval": QUICK.interval, "threshold": QUICK.threshold, "stepWeight": 10, "maxWeight": 50,
                     "metrics": [{
                         "name": "success-rate", "templateRef": {"name": "success-rate"},
                         "thresholdRange": {"min": 99}, "interval": WINDOW,
@@ -89,8 +108,18 @@ impl Contender for Flagger {
         "app=payment-primary"
     }
 
+    fn canary(&self) -> String {
+        "app=payment".into()
+    }
+
     fn begin(&mut self, version: Version) {
         give(&self.workload, version);
+    }
+
+    fn documented(&mut self, is_so: bool) {
+        let Pace { interval, threshold } = if is_so { DOCUMENTED } else { QUICK };
+        let analysis = json!({"interval": interval, "threshold": threshold});
+        merge(&self.canary, &json!({"spec": {"analysis": analysis}}));
     }
 
     fn end(&mut self) -> Option<End> {

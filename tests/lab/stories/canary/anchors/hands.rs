@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use super::super::seen::Sight;
 use super::contender::Who;
 use super::race::{HEALTHY, Lane, Race};
-use super::seen::Sight;
 use super::table::{count, median, row};
 
 /// So long it is watched what becomes of it: Flagger looks every ten seconds.

@@ -10,9 +10,7 @@ mod ours;
 mod outcome;
 mod race;
 mod rows;
-mod seen;
 mod table;
-mod traffic;
 
 use race::Race;
 

@@ -59,6 +59,10 @@ impl Contender for Ours {
         "track=stable"
     }
 
+    fn canary(&self) -> String {
+        "track=canary".into()
+    }
+
     fn prepare(&mut self, version: Version) {
         let namespace = &self.shop.namespace;
         let canary = format!("/apis/apps/v1/namespaces/{namespace}/deployments/payment-canary");
@@ -66,7 +70,7 @@ impl Contender for Ours {
         until("its pod serves", || is_rolled_out(&canary));
     }
 
-    fn begin(&mut self, _version: Version) {
+    fn begin(&mut self, version: Version) {
         let flags = [
             "--prometheus",
             prometheus().address(),
@@ -75,7 +79,7 @@ impl Contender for Ours {
             "--interval",
             "5s",
             "--steps",
-            "10,50",
+            version.steps,
             "--hold",
             "10s",
         ];

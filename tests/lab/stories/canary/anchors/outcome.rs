@@ -52,6 +52,9 @@ fn seconds(all: &[Outcome], of: impl Fn(&Outcome) -> Option<Duration>) -> Vec<f6
 
 /// What a bad canary cost: the time until it had nothing, requests harmed, its greatest weight.
 pub(super) fn cost(all: &[Outcome]) -> String {
+    if all.is_empty() {
+        return "–".into();
+    }
     #[expect(clippy::cast_precision_loss, reason = "a few requests")]
     let harmed: Vec<f64> = all.iter().map(|one| one.harmed as f64).collect();
     let mut told = vec![format!(
@@ -73,6 +76,9 @@ pub(super) fn cost(all: &[Outcome]) -> String {
 
 /// How releases ended, and how long they took.
 pub(super) fn ends(all: &[Outcome]) -> String {
+    if all.is_empty() {
+        return "–".into();
+    }
     let took = seconds(all, |one| one.took);
     let text = count(all.iter().map(word));
     if took.is_empty() {

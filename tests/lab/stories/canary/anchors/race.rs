@@ -6,22 +6,28 @@ use serde_json::{Value, json};
 
 use crate::lab::{Part, User, argo_rollouts, flagger, lab};
 
+use super::super::seen::{Seen, Sight, is_canary};
 use super::super::shop::prometheus;
+use super::super::traffic::{Told, Traffic};
 use super::argo::Argo;
 use super::contender::{Contender, End, Version, WINDOW, Who, get, merge, spoil};
 use super::flagger::Flagger;
 use super::ours::Ours;
-use super::seen::{Seen, Sight, is_canary};
-use super::traffic::{Told, Traffic};
 
 /// So many apps of each.
 pub(super) const LANES: usize = 3;
+
+/// Requests a second, at each app.
+const RATE: u32 = 20;
 
 /// How often all of them are looked at.
 const PULSE: Duration = Duration::from_millis(200);
 
 /// A first step comes within this time: Flagger takes two of its checks and the start of a pod.
-const FIRST_STEP: Duration = Duration::from_mins(2);
+const FIRST_STEP: Duration = Duration::from_mins(4);
+
+/// Flagger looks each ten seconds whether an app has another interval than before.
+const NEW_PACE: Duration = Duration::from_secs(15);
 
 /// An app, and all that is seen of it.
 pub(super) struct Lane {
@@ -32,6 +38,15 @@ pub(super) struct Lane {
     pub(super) begun: Instant,
     pub(super) end: Option<End>,
     pub(super) ended: Option<Instant>,
+    /// What is still to come of its release.
+    later: Option<Later>,
+}
+
+/// A version that is good at first: from this weight on this part of its requests fails.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Later {
+    pub(super) weight: u64,
+    pub(super) errors: f64,
 }
 
 /// How releases are to be.
@@ -40,14 +55,19 @@ pub(super) struct Terms {
     /// This part of the new version's requests fails, and of the old one's.
     pub(super) errors: f64,
     pub(super) before: f64,
+    pub(super) later: Option<Later>,
     pub(super) traffic: bool,
+    /// The steps that msctl takes.
+    pub(super) steps: &'static str,
 }
 
 /// A version without errors, with traffic.
 pub(super) const HEALTHY: Terms = Terms {
     errors: 0.0,
     before: 0.0,
+    later: None,
     traffic: true,
+    steps: "10,50",
 };
 
 pub(super) struct Race {
@@ -59,7 +79,7 @@ pub(super) struct Race {
 impl Lane {
     fn new(app: Box<dyn Contender>) -> Self {
         let seen = Seen::follow(app.namespace());
-        let traffic = Traffic::new(app.proxy(), app.namespace());
+        let traffic = Traffic::new(app.proxy(), app.namespace(), RATE);
         Self {
             app,
             seen,
@@ -67,11 +87,15 @@ impl Lane {
             begun: Instant::now(),
             end: None,
             ended: None,
+            later: None,
         }
     }
 
     fn look(&mut self) {
         self.traffic.keep();
+        if let Some(later) = self.later.take_if(|later| self.seen.most(self.begun) >= later.weight) {
+            spoil(self.app.namespace(), &self.app.canary(), later.errors);
+        }
         if self.end.is_none() && self.has_begun() {
             self.end = self.app.end();
             self.ended = self.end.map(|_| Instant::now());
@@ -228,6 +252,7 @@ impl Race {
         let version = Version {
             number: self.versions,
             errors: terms.errors,
+            steps: terms.steps,
         };
         for lane in &mut self.lanes {
             spoil(lane.app.namespace(), lane.app.stable(), terms.before);
@@ -239,7 +264,7 @@ impl Race {
         for group in [&[Who::Flagger][..], &[Who::Argo, Who::Msctl]] {
             for who in group {
                 for lane in self.of_mut(*who) {
-                    (lane.begun, lane.end, lane.ended) = (Instant::now(), None, None);
+                    (lane.begun, lane.end, lane.ended, lane.later) = (Instant::now(), None, None, terms.later);
                     lane.app.begin(version);
                 }
             }
@@ -255,6 +280,23 @@ impl Race {
         );
         let quiet = |_: &Self| prometheus().query(&query).as_array().is_none_or(Vec::is_empty);
         assert!(self.until(Duration::from_mins(2), quiet), "failures are still counted");
+    }
+
+    /// Does this with Flagger alone, at the pace of its documents.
+    pub(super) fn documented(&mut self, measure: impl FnOnce(&mut Self)) {
+        let others = self.lanes.extract_if(.., |lane| lane.app.who() != Who::Flagger);
+        let others: Vec<Lane> = others.collect();
+        self.pace(true);
+        measure(self);
+        self.pace(false);
+        self.lanes.extend(others);
+    }
+
+    fn pace(&mut self, documented: bool) {
+        for lane in &mut self.lanes {
+            lane.app.documented(documented);
+        }
+        self.during(NEW_PACE);
     }
 
     /// Ends all that is under way.

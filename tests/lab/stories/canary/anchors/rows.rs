@@ -6,17 +6,24 @@ use super::super::shop::prometheus;
 use super::contender::Who;
 use super::hands;
 use super::outcome::{Outcome, cost, ends, print};
-use super::race::{HEALTHY, LANES, Race, Terms};
+use super::race::{HEALTHY, LANES, Later, Race, Terms};
 use super::table::head;
 
 /// How a row is measured.
 type Row = (&'static str, fn(&mut Race));
 
 /// In this order: where there was no traffic yet, no request of a canary was ever counted.
-const ROWS: [Row; 8] = [
+const ROWS: [Row; 11] = [
     ("silent", no_traffic),
-    ("errors", half_of_the_requests_fail),
-    ("alike", both_fail_alike),
+    ("errors", |race| half_of_the_requests_fail(race, LONGEST)),
+    ("thirty", half_of_the_requests_fail_from_thirty_on),
+    ("docs", |race| {
+        race.documented(|race| half_of_the_requests_fail(race, SLOWEST));
+    }),
+    ("alike", |race| both_fail_alike(race, LONGEST)),
+    ("docs-alike", |race| {
+        race.documented(|race| both_fail_alike(race, SLOWEST));
+    }),
     ("outage", prometheus_stands_still),
     ("killed", prometheus_is_killed),
     ("edits", hands::edits_of_others),
@@ -26,6 +33,9 @@ const ROWS: [Row; 8] = [
 
 /// A release ends within this time, if it ever does.
 const LONGEST: Duration = Duration::from_mins(4);
+
+/// The same of Flagger as its documents have it: six to ten looks of a minute, and what is before and after them.
+const SLOWEST: Duration = Duration::from_mins(15);
 
 /// So long there is no Prometheus.
 const OUTAGE: Duration = Duration::from_mins(1);
@@ -53,34 +63,52 @@ fn rounds() -> usize {
 
 const BAD: Terms = Terms { errors: 0.5, ..HEALTHY };
 
-fn half_of_the_requests_fail(race: &mut Race) {
-    let mut all = Vec::new();
-    for _ in 0..rounds() {
-        race.begin(BAD);
-        assert!(race.until_ended(LONGEST), "a bad canary stays");
-        all.extend(Outcome::of_all(race));
-        race.rest();
-    }
+fn half_of_the_requests_fail(race: &mut Race, limit: Duration) {
+    let bad = releases(race, BAD, |race| assert!(race.until_ended(limit), "a bad canary stays"));
     print(
         "half of the canary's requests fail: weight 0 after the first that did",
-        all,
+        bad,
         cost,
     );
 }
 
-fn both_fail_alike(race: &mut Race) {
+/// Each of them is good until its own weight is 30.
+fn half_of_the_requests_fail_from_thirty_on(race: &mut Race) {
+    let later = Later {
+        weight: 30,
+        errors: 0.5,
+    };
+    let terms = Terms {
+        later: Some(later),
+        steps: "10,30,50",
+        ..HEALTHY
+    };
+    let bad = releases(race, terms, |race| {
+        assert!(race.until_ended(LONGEST), "a bad canary stays");
+    });
+    print("the same, but they begin to fail at weight 30", bad, cost);
+}
+
+fn both_fail_alike(race: &mut Race, limit: Duration) {
+    let terms = Terms {
+        errors: 0.005,
+        before: 0.005,
+        ..HEALTHY
+    };
+    let all = releases(race, terms, |race| _ = race.until_ended(limit));
+    print("0.5 % of the requests fail at both versions", all, ends);
+}
+
+/// What became of as many releases as a row of figures has, each when this was done.
+fn releases(race: &mut Race, terms: Terms, during: impl Fn(&mut Race)) -> Vec<Outcome> {
     let mut all = Vec::new();
     for _ in 0..rounds() {
-        race.begin(Terms {
-            errors: 0.005,
-            before: 0.005,
-            traffic: true,
-        });
-        race.until_ended(LONGEST);
+        race.begin(terms);
+        during(race);
         all.extend(Outcome::of_all(race));
         race.rest();
     }
-    print("0.5 % of the requests fail at both versions, 10 s a step", all, ends);
+    all
 }
 
 fn prometheus_stands_still(race: &mut Race) {

@@ -69,6 +69,12 @@ impl Seen {
         all.iter().filter(|sight| sight.at > from).cloned().collect()
     }
 
+    /// What the canary is given now; nothing, before the first sight.
+    pub(super) fn now(&self) -> u64 {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.last().map_or(0, |sight| sight.weight)
+    }
+
     /// The highest weight after this time.
     pub(super) fn most(&self, from: Instant) -> u64 {
         self.since(from).iter().map(|sight| sight.weight).max().unwrap_or(0)

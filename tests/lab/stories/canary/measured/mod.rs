@@ -1,21 +1,29 @@
 //! What a release on the mesh takes, in figures. `tests/run bench` runs each of these often and prints the rows of
-//! docs/benchmarks.md; among the other tests each runs once or a few times, and says the same of less.
+//! docs/benchmarks-mesh.md; among the other tests each runs once or a few times, and says the same of less.
+
+mod cost;
+mod first;
+mod kills;
+mod silence;
 
 use std::time::{Duration, Instant};
 
-use rand::rngs::StdRng;
-use rand::{RngExt, SeedableRng};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::lab::load::Load;
 use crate::lab::{User, lab};
 use crate::support::until;
 
-use super::shop::{Driver, FAST, Shop, counters, harmed, prometheus};
+use super::shop::{Driver, EACH_FIVE, Shop, harmed, prometheus};
 
 /// How often each is done: `often` for the figures.
 fn runs(often: usize, otherwise: usize) -> usize {
-    std::env::var_os("MSCTL_BENCH").map_or(otherwise, |_| often)
+    if is_bench() { often } else { otherwise }
+}
+
+/// Whether it is for the figures.
+fn is_bench() -> bool {
+    std::env::var_os("MSCTL_BENCH").is_some()
 }
 
 fn quantile(numbers: &[f64], q: f64) -> f64 {
@@ -31,7 +39,7 @@ fn quantile(numbers: &[f64], q: f64) -> f64 {
     numbers[rank.min(numbers.len()) - 1]
 }
 
-/// A row of docs/benchmarks.md.
+/// A row of docs/benchmarks-mesh.md.
 fn row(what: &str, goal: &str, measured: &str) {
     println!("| {what} | {goal} | {measured} |");
 }
@@ -72,12 +80,7 @@ fn a_bad_canary_is_gone_soon() {
         "5s",
     ];
     let steps = ["--steps", "10,50", "--hold", "60s"];
-    prometheus().scrape(
-        &shop.namespace,
-        &shop.proxy.admin(),
-        "/stats/prometheus",
-        &[("__scrape_interval__", "5s"), ("__scrape_timeout__", "5s")],
-    );
+    prometheus().scrape(&shop.namespace, &shop.proxy.admin(), "/stats/prometheus", &EACH_FIVE);
     prometheus().until_scraped();
     for (how, flags, rate, goal) in [
         ("5 s scrapes", &five[..], 20, "p95 ≤ 12 s; ≤ 15 harmed"),
@@ -167,76 +170,11 @@ fn an_abort_waits_for_nothing() {
 }
 
 #[test]
-fn a_driver_may_be_killed_at_any_moment() {
-    let shop = Shop::open("anytime");
-    let load = || shop.load(200);
-    let mut dice = StdRng::seed_from_u64(7);
-    // Some are killed before they begin, or after they ended: of those there must be nothing to go on with.
-    let (mut times, mut rounds, wanted) = (Vec::new(), 0, runs(40, 2));
-    while times.len() < wanted {
-        assert!(
-            rounds < 5 * wanted,
-            "{rounds} drivers killed, {} of them at work",
-            times.len()
-        );
-        rounds += 1;
-        let load = load();
-        let mut command = shop.command(User::Releaser, "run", &[&counters()[..], &FAST].concat());
-        let driver = Driver::start(&mut command);
-        std::thread::sleep(Duration::from_millis(dice.random_range(0..14_000)));
-        driver.kill();
-        if shop.mark().is_null() {
-            assert!(matches!(shop.share(), 0 | 100), "{}", shop.share());
-        } else {
-            let began = Instant::now();
-            let lines = shop.journal().lines().count();
-            let mut command = shop.command(User::Releaser, "resume", &counters());
-            let next = Driver::start(&mut command);
-            until("it goes on", || {
-                shop.mark().is_null() || shop.journal().lines().count() > lines + 1
-            });
-            times.push(began.elapsed().as_secs_f64());
-            assert_eq!(next.end(), Some(0), "{}", shop.journal());
-            assert_eq!(shop.share(), 100);
-        }
-        let explained = shop.explain();
-        assert!(
-            explained.code == 0 || explained.stderr.contains("no journal"),
-            "{}",
-            explained.transcript()
-        );
-        assert_eq!(steps_out_of_turn(&shop.journal()), 0, "{}", shop.journal());
-        assert!(shop.mark().is_null());
-        shop.forget();
-        assert_eq!(shop.canary(User::Releaser, "abort", &[]).code, 0);
-        load.stop(lab().wire());
-    }
-    let measured = format!("{} kills: all consistent; goes on after {}", rounds, seconds(&times));
-    row(
-        "SIGKILL at a random moment, then resume",
-        "no step twice or left out; ≤ 5 s",
-        &measured,
-    );
-}
-
-/// How many decisions of a journal go back a step, or leave one out.
-fn steps_out_of_turn(journal: &str) -> usize {
-    let steps: Vec<u64> = journal
-        .lines()
-        .filter_map(|line| serde_json::from_str::<Value>(line).ok()?["decision"]["step"].as_u64())
-        .collect();
-    steps
-        .windows(2)
-        .filter(|pair| pair[1] != pair[0] && pair[1] != pair[0] + 1)
-        .count()
-}
-
-#[test]
 fn a_tenth_of_a_percent_is_what_it_says() {
     let shop = Shop::open("tenth");
     let begun = shop.canary(User::Releaser, "set", &["0.1"]);
     assert_eq!(begun.code, 0, "{}", begun.transcript());
-    let (rate, length) = (2_000, Duration::from_secs(if runs(1, 0) == 1 { 50 } else { 5 }));
+    let (rate, length) = (2_000, Duration::from_secs(if is_bench() { 50 } else { 5 }));
     let load = Load::new(&format!("http://{}/", shop.proxy.address()), rate, length);
     let report = load.host(&shop.host()).run(lab().wire());
     let answered = report.answered();
@@ -294,62 +232,6 @@ fn while_istiod_stands_still_no_weight_is_called_in_force() {
     }
     let measured = format!("0 of {}; in force {} after it goes on", times.len(), seconds(&times));
     row("istiod stands still: a weight is called in force", "never", &measured);
-}
-
-/// Seconds of processor time that a process took so far.
-fn busy(process: u32) -> f64 {
-    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).expect("it runs");
-    let after = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
-    let ticks: f64 = after
-        .split_whitespace()
-        .skip(11)
-        .take(2)
-        .map(|n| n.parse::<f64>().expect("ticks"))
-        .sum();
-    ticks / 100.0
-}
-
-#[test]
-fn a_driver_takes_little() {
-    let shop = Shop::open("little");
-    let load = shop.load(50);
-    let flags = [
-        "--prometheus",
-        prometheus().address(),
-        "--metrics",
-        "envoy",
-        "--interval",
-        "5s",
-    ];
-    let driver = shop.begin(&[&flags[..], &["--steps", "10,50", "--hold", "5m"]].concat());
-    let asked = || {
-        let audit = lab().control_plane().audit();
-        audit
-            .iter()
-            .filter(|event| {
-                event["user"]["username"] == "releaser" && event["objectRef"]["namespace"] == shop.namespace.as_str()
-            })
-            .count()
-    };
-    let length = Duration::from_secs(if runs(1, 0) == 1 { 60 } else { 5 });
-    let (began, before, requests) = (Instant::now(), busy(driver.process()), asked());
-    until("its time", || began.elapsed() >= length.min(Duration::from_secs(50)));
-    let elapsed = began.elapsed().as_secs_f64();
-    let share = (busy(driver.process()) - before) / elapsed * 100.0;
-    #[expect(clippy::cast_precision_loss, reason = "a few requests")]
-    let requests = (asked() - requests) as f64 / elapsed;
-    let memory = crate::lab::part::memory(u64::from(driver.process())).expect("it runs") / 1_000_000;
-    let measured = format!(
-        "{share:.2} % of a core and {memory} MB each (debug build), {requests:.1} requests a second to the API server"
-    );
-    row(
-        "a driver that watches a step, 5 s scrapes",
-        "20 of them: 2 % of a core, 40 MB",
-        &measured,
-    );
-    assert_eq!(shop.canary(User::Releaser, "abort", &[]).code, 0);
-    assert_eq!(driver.end(), Some(1));
-    load.stop(lab().wire());
 }
 
 #[test]

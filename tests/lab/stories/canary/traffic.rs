@@ -5,9 +5,6 @@ use std::time::{Duration, Instant};
 use crate::lab::load::{Load, Report, Running};
 use crate::lab::{Proxy, lab};
 
-/// Requests a second, at each app.
-pub(super) const RATE: u32 = 20;
-
 /// How long one load is.
 const LENGTH: Duration = Duration::from_secs(110);
 
@@ -28,9 +25,9 @@ pub(super) struct Told {
 }
 
 impl Traffic {
-    /// None yet.
-    pub(super) fn new(proxy: &Proxy, namespace: &str) -> Self {
-        let load = Load::new(&format!("http://{}/", proxy.address()), RATE, LENGTH);
+    /// None yet; so many requests a second later, to the app in this namespace.
+    pub(super) fn new(proxy: &Proxy, namespace: &str, rate: u32) -> Self {
+        let load = Load::new(&format!("http://{}/", proxy.address()), rate, LENGTH);
         Self {
             load: load.host(&format!("payment.{namespace}.svc.cluster.local")),
             running: None,
