@@ -16,9 +16,6 @@ use crate::process::{Clock, Interrupt};
 /// How long it is until what was written is read back.
 const AT_ONCE: Duration = Duration::from_millis(20);
 
-/// How long the driver sleeps at most before it asks whether it should stop.
-const PULSE: Duration = Duration::from_millis(100);
-
 /// How long it is between two looks at a weight that is not in force yet.
 const MOVING: Duration = Duration::from_millis(250);
 
@@ -176,8 +173,8 @@ impl<R: Router, M: Meter> Driver<'_, R, M> {
     fn pause(&mut self, interval: Duration) {
         let clock = Clock::start();
         while clock.elapsed() < interval && self.interrupt.asked().is_none() && !self.router.rang() {
-            // What rings wakes it.
-            std::thread::park_timeout(PULSE.min(interval.saturating_sub(clock.elapsed())));
+            // A bell and a signal wake it.
+            std::thread::park_timeout(interval.saturating_sub(clock.elapsed()));
         }
     }
 
