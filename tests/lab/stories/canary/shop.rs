@@ -471,8 +471,9 @@ pub(super) fn stock(name: &str) -> (String, Sandbox) {
 /// labels.
 pub(super) fn count(proxy: &Proxy, namespace: &str, labels: &[(&str, &str)]) {
     stand_in("istio-system", "istiod-0", "istiod", &["15014=127.0.0.1:15080".into()]);
+    // istiod goes by the labels of the pod when the proxy comes again.
     let admin = format!("15000={}", proxy.admin());
-    stand_in(namespace, proxy.name(), "client", &[admin]);
+    stand_in(namespace, proxy.name(), proxy.name(), &[admin]);
     prometheus().scrape(namespace, &proxy.admin(), "/stats/prometheus", labels);
 }
 

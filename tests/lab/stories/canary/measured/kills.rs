@@ -69,7 +69,7 @@ fn killed(shop: &Shop, seen: &Seen, after: Duration) -> Option<f64> {
     let share = shop.share();
     until("all of it is seen", || seen.now() == share);
     let sights = seen.since(began);
-    assert!(rises_in_turn(&sights), "{:?}", weights(&sights));
+    assert!(rises_in_turn(&sights), "{:?}: {}", weights(&sights), shop.journal());
     let explained = shop.explain();
     assert!(
         explained.code == 0 || explained.stderr.contains("no journal"),
