@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::lab::{User, lab};
 use crate::support::until;
@@ -19,31 +19,31 @@ use super::{is_bench, row, runs, seconds};
 const STEPS: [&str; 4] = ["--steps", "25,50", "--hold", "2s"];
 const RATE: u32 = 100;
 
-/// What the canary has in such a release, in turn.
-const TURN: [u64; 4] = [0, 25, 50, 100];
-
 #[test]
 fn a_driver_may_be_killed_at_any_moment() {
     let wanted = runs(200, 2);
     let street = Street::open(Turn::together(), "anytime", runs(8, 1), &[]);
     let (rounds, at_work) = (AtomicUsize::new(0), AtomicUsize::new(0));
-    let times = beside((7..).zip(&street.shops), |(seed, shop)| {
-        let (mut dice, seen, mut times) = (StdRng::seed_from_u64(seed), Seen::follow(&shop.namespace), Vec::new());
+    let all = beside((7..).zip(&street.shops), |(seed, shop)| {
+        let (mut dice, seen, mut all) = (StdRng::seed_from_u64(seed), Seen::follow(&shop.namespace), Vec::new());
         while at_work.load(Ordering::Relaxed) < wanted {
             let before = rounds.fetch_add(1, Ordering::Relaxed);
             assert!(before < 5 * wanted, "{before} drivers killed, too few of them at work");
             // Some are killed before they begin, or after they ended: of those there must be nothing to go on with.
-            if let Some(time) = killed(shop, &seen, Duration::from_millis(dice.random_range(0..14_000))) {
+            if let Some(resumed) = killed(shop, &seen, Duration::from_millis(dice.random_range(0..14_000))) {
                 at_work.fetch_add(1, Ordering::Relaxed);
-                times.push(time);
+                all.push(resumed);
             }
         }
-        times
+        all
     });
+    let all = all.concat();
+    let times: Vec<f64> = all.iter().map(|one| one.after).collect();
     let measured = format!(
-        "{} kills: all consistent; goes on after {}",
+        "{} kills: all consistent; goes on after {}; promoted {}, the others went back by what they had counted",
         rounds.into_inner(),
-        seconds(&times.concat())
+        seconds(&times),
+        all.iter().filter(|one| one.promoted).count()
     );
     row(
         "SIGKILL at a random moment, then resume",
@@ -52,61 +52,73 @@ fn a_driver_may_be_killed_at_any_moment() {
     );
 }
 
-/// A driver is killed so long after its start, and another one goes on, where there is something to go on with: seconds until it
-/// does.
-fn killed(shop: &Shop, seen: &Seen, after: Duration) -> Option<f64> {
+/// What became of a release whose driver was killed.
+#[derive(Clone, Copy, Debug)]
+struct Resumed {
+    /// Seconds until the next driver did anything.
+    after: f64,
+    promoted: bool,
+}
+
+/// A driver is killed so long after its start, and another one goes on, where there is something to go on with.
+fn killed(shop: &Shop, seen: &Seen, after: Duration) -> Option<Resumed> {
     let (load, began) = (shop.load(RATE), Instant::now());
     let mut command = shop.command(User::Releaser, "run", &[&counters()[..], &STEPS].concat());
     let driver = Driver::start(&mut command);
     std::thread::sleep(after);
     driver.kill();
-    let time = if shop.mark().is_null() {
-        assert!(matches!(shop.share(), 0 | 100), "{}", shop.share());
-        None
-    } else {
-        Some(resumed(shop))
-    };
-    let share = shop.share();
+    let resumed = (!shop.mark().is_null()).then(|| resume(shop));
+    let (share, journal) = (shop.share(), shop.journal());
+    assert!(matches!(share, 0 | 100), "{share}");
     until("all of it is seen", || seen.now() == share);
-    let sights = seen.since(began);
-    assert!(rises_in_turn(&sights), "{:?}: {}", weights(&sights), shop.journal());
+    assert_eq!(weights(&seen.since(began)), written(&journal), "{journal}");
+    assert_eq!(steps_out_of_turn(&journal), 0, "{journal}");
     let explained = shop.explain();
     assert!(
         explained.code == 0 || explained.stderr.contains("no journal"),
         "{}",
         explained.transcript()
     );
-    assert_eq!(steps_out_of_turn(&shop.journal()), 0, "{}", shop.journal());
     assert!(shop.mark().is_null());
     shop.forget();
     assert_eq!(shop.canary(User::Releaser, "abort", &[]).code, 0);
     load.stop(lab().wire());
-    time
+    resumed
 }
 
-/// Another driver goes on to the end: seconds until it did anything.
-fn resumed(shop: &Shop) -> f64 {
+/// Another driver goes on to the end.
+fn resume(shop: &Shop) -> Resumed {
     let (began, lines) = (Instant::now(), shop.journal().lines().count());
     let mut next = Driver::start(&mut shop.command(User::Releaser, "resume", &counters()));
     until("it goes on", || {
         shop.journal().lines().count() > lines + 1 || next.ended().is_some()
     });
-    let time = began.elapsed().as_secs_f64();
-    assert_eq!((next.end(), shop.share()), (Some(0), 100), "{}", shop.journal());
-    time
+    let after = began.elapsed().as_secs_f64();
+    let (end, journal) = (next.end(), shop.journal());
+    // On two cores that all of them share, a version may well have been slower than the other.
+    let promoted = !journal.contains("\"reason\":\"harm\"");
+    let expected = if promoted { (Some(0), 100) } else { (Some(1), 0) };
+    assert_eq!((end, shop.share()), expected, "{journal}");
+    Resumed { after, promoted }
 }
 
-/// What the canary was given, one after the other.
+/// What the canary was given, one after the other, after it had nothing.
 fn weights(sights: &[Sight]) -> Vec<u64> {
     let mut weights: Vec<u64> = sights.iter().map(|sight| sight.weight).collect();
     weights.dedup();
-    weights
+    let nothing = usize::from(weights.first() == Some(&0));
+    weights.split_off(nothing)
 }
 
-/// Whether the API server had the weights of the steps in turn, each once.
-fn rises_in_turn(sights: &[Sight]) -> bool {
-    let weights = weights(sights);
-    TURN.starts_with(&weights) || TURN[1..].starts_with(&weights)
+/// What a journal says that it was to be given.
+fn written(journal: &str) -> Vec<u64> {
+    let lines = journal.lines().filter_map(|line| serde_json::from_str(line).ok());
+    let effects = lines.flat_map(|line: Value| line["decision"]["effects"].as_array().cloned().unwrap_or_default());
+    let mut written: Vec<u64> = effects
+        .filter_map(|effect| Some(effect["write"].as_u64()? / 10))
+        .collect();
+    written.dedup();
+    written
 }
 
 /// How many decisions of a journal go back a step, or leave one out.
@@ -122,15 +134,17 @@ fn steps_out_of_turn(journal: &str) -> usize {
 }
 
 #[test]
-fn weights_rise_in_turn() {
-    let sight = |weight: u64| Sight {
-        at: Instant::now(),
-        weight,
-        object: Value::Null,
-    };
-    let rises = |weights: &[u64]| rises_in_turn(&weights.iter().map(|weight| sight(*weight)).collect::<Vec<_>>());
-    assert!(rises(&[]) && rises(&[0, 0, 25, 25]) && rises(&[25, 50, 100]));
-    assert!(!rises(&[0, 50]) && !rises(&[25, 0]) && !rises(&[25, 50, 25]) && !rises(&[50]));
+fn what_was_written_is_read_from_a_journal() {
+    let line = |effects: Value| json!({"input": {}, "decision": {"step": 0, "effects": effects}}).to_string();
+    let journal = [
+        "{\"schema\":\"msctl.canary.journal/v1\"}".to_owned(),
+        line(json!([{"write": 250}])),
+        line(json!([])),
+        line(json!([{"write": 250}])),
+        line(json!([{"write": 0}, {"end": "rolled-back"}])),
+    ];
+    assert_eq!(written(&journal.join("\n")), [25, 0]);
+    assert_eq!(steps_out_of_turn(&journal.join("\n")), 0);
 }
 
 #[test]
