@@ -2,59 +2,80 @@
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use jiff::Timestamp;
 use tempfile::TempDir;
 
-use super::tree::Tree;
+use super::Reason;
+use super::scene::Scene;
+use super::step::{Content, PLACE, Ran, Raw, Step, Word};
 use crate::config::environment::Environment;
-use crate::config::service::{Check, Severity};
 use crate::failure::{Failure, Kind};
-use crate::process::{End, Interrupt, Invocation, SearchPath, Tool, ToolOutput};
+use crate::process::{Clock, End, Interrupt, Invocation, SearchPath, Tool, ToolOutput};
 
-/// What is asked of the gate.
-#[derive(Clone, Debug)]
-pub struct Request {
-    /// The service's directory.
-    pub directory: PathBuf,
-    /// The checks to make.
-    pub checks: Vec<Check>,
-    /// The least severity that fails.
-    pub fail_on: Severity,
-    /// An image: a docker-save archive, an OCI layout as archive or directory.
-    pub image: Option<PathBuf>,
-    /// The directory with `trivy.db` and `metadata.json`, or the one above its `db`.
-    pub trivy_db: Option<PathBuf>,
-    /// A copy of the Go vulnerability database.
-    pub vuln_db: Option<PathBuf>,
-    /// What each run of a tool may take.
-    pub timeout: Duration,
-    /// The user's environment; tools get a little of it.
-    pub environment: Environment,
-}
-
-/// What all checks of one run share.
+/// Where the steps of one run are taken.
 #[derive(Debug)]
 pub(super) struct Bench<'a> {
-    pub(super) request: &'a Request,
-    pub(super) tree: Tree,
+    pub(super) scene: &'a Scene<'a>,
     pub(super) search: SearchPath,
-    pub(super) now: Timestamp,
     pub(super) interrupt: &'a Interrupt,
 }
 
+impl<'a> std::ops::Deref for Bench<'a> {
+    type Target = Scene<'a>;
+
+    fn deref(&self) -> &Scene<'a> {
+        self.scene
+    }
+}
+
 impl<'a> Bench<'a> {
-    pub(super) fn new(request: &'a Request, interrupt: &'a Interrupt, now: Timestamp) -> Result<Self, Failure> {
-        let tree = Tree::list(&request.directory)?;
-        let path = request.environment.raw("PATH").unwrap_or_default();
-        Ok(Self {
-            request,
-            search: SearchPath::new(path, &tree.root),
-            tree,
-            now,
+    pub(super) fn new(scene: &'a Scene<'a>, interrupt: &'a Interrupt) -> Self {
+        let path = scene.request.environment.raw("PATH").unwrap_or_default();
+        Self {
+            scene,
+            search: SearchPath::new(path, &scene.tree.root),
             interrupt,
-        })
+        }
+    }
+
+    /// Takes a step to its end.
+    pub(super) fn take(&self, step: &Step) -> Ran {
+        let clock = Clock::start();
+        Ran {
+            raw: self.raw(step),
+            time: clock.elapsed(),
+        }
+    }
+
+    fn raw(&self, step: &Step) -> Result<Raw, Reason> {
+        if self.interrupt.asked().is_some() {
+            return Err(Failure::new(Kind::Interrupted, "interrupted").into());
+        }
+        let place = self.place()?;
+        for planted in &step.planted {
+            match &planted.content {
+                Content::Bytes(bytes) => place.write(&planted.at, bytes)?,
+                Content::File(file) => place.write(&planted.at, self.scene.tree.read(file)?)?,
+            };
+        }
+        let mut invocation = self.invoke(step.tool, &place.path)?;
+        for word in &step.arguments {
+            invocation = match word {
+                Word::Text(text) => invocation.arg(text),
+            };
+        }
+        let output = invocation.run(&|| self.interrupt.asked().is_some())?;
+        let ending = output.ending();
+        let code = output.code();
+        let raw = Raw {
+            code: code.unwrap_or_default(),
+            stdout: place.forget(output.stdout),
+            stderr: place.forget(output.stderr),
+        };
+        match code {
+            Some(code) if step.answers.contains(&code) => Ok(raw),
+            _ => Err(raw.unusable(step.tool.name, &ending)),
+        }
     }
 
     /// An empty directory that is gone when the check is over.
@@ -120,6 +141,23 @@ pub(super) struct Place {
 }
 
 impl Place {
+    /// Output of a tool, with [`PLACE`] for its own path.
+    fn forget(&self, bytes: Vec<u8>) -> Vec<u8> {
+        let own = self.path.as_os_str().as_encoded_bytes();
+        let mut kept = Vec::with_capacity(bytes.len());
+        let mut from = 0;
+        for at in memchr::memmem::find_iter(&bytes, own) {
+            kept.extend_from_slice(&bytes[from..at]);
+            kept.extend_from_slice(PLACE.as_bytes());
+            from = at + own.len();
+        }
+        if from == 0 {
+            return bytes;
+        }
+        kept.extend_from_slice(&bytes[from..]);
+        kept
+    }
+
     /// Writes a file below it, making its directories.
     pub(super) fn write(&self, below: &str, bytes: impl AsRef<[u8]>) -> Result<PathBuf, Failure> {
         let path = self.path.join(below);

