@@ -56,6 +56,7 @@ impl<'a> Bench<'a> {
             match &planted.content {
                 Content::Bytes(bytes) => place.write(&planted.at, bytes)?,
                 Content::File(file) => place.write(&planted.at, self.scene.tree.read(file)?)?,
+                Content::Changed(file, by) => place.write(&planted.at, by(&self.scene.tree.read(file)?))?,
             };
         }
         let mut invocation = self.invoke(step.tool, &place.path)?;

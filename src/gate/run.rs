@@ -221,8 +221,7 @@ fn old(bench: &Bench<'_>) -> Vec<Row> {
     let rows = checks.filter_map(|check| {
         let clock = Clock::start();
         let (tool, made) = match check {
-            Check::Dockerfile => return None,
-            Check::Manifests => ("trivy", tools::trivy::manifests::check(bench)),
+            Check::Dockerfile | Check::Manifests => return None,
             Check::Secrets => ("trivy", tools::trivy::secrets::check(bench)),
             Check::Image => ("trivy", tools::trivy::image::check(bench)),
             Check::Lint => ("golangci-lint", tools::golangci::check(bench)),
@@ -245,13 +244,11 @@ fn old(bench: &Bench<'_>) -> Vec<Row> {
 }
 
 fn old_concerns(check: Check, gap: &super::tree::Gap<'_>) -> bool {
-    use super::tree::{Gap, MANIFEST_PLACES, is_dockerfile, is_foreign};
-    let is_place = |link: &str| MANIFEST_PLACES.contains(&link.split('/').next().unwrap_or(link));
+    use super::tree::{Gap, is_foreign};
     let is_named = |link: &str| link.rsplit('/').next().is_some_and(|name| name.contains('.'));
     match (check, gap) {
         (Check::Image, _) => false,
         (_, Gap::Unread(_)) => true,
-        (Check::Manifests, Gap::LinkOut(link) | Gap::LinkWithin(link)) => is_dockerfile(link) || is_place(link),
         (Check::Lint | Check::Audit, Gap::LinkOut(link)) => {
             !is_foreign(link) && (!is_named(link) || [".go", "go.mod"].iter().any(|end| link.ends_with(end)))
         }

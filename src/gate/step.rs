@@ -92,6 +92,8 @@ pub(super) enum Content {
     Bytes(Vec<u8>),
     /// A file of the tree.
     File(String),
+    /// A file of the tree, changed so.
+    Changed(String, fn(&[u8]) -> Vec<u8>),
 }
 
 impl Content {

@@ -9,7 +9,7 @@ pub(super) mod trivy;
 use super::adapter::Adapter;
 
 /// All of them; a new one is a file and a line here.
-pub(super) const ALL: [&dyn Adapter; 1] = [&hadolint::Hadolint];
+pub(super) const ALL: [&dyn Adapter; 2] = [&hadolint::Hadolint, &trivy::manifests::Manifests];
 
 #[cfg(test)]
 mod tests {

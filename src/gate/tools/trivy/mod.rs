@@ -8,14 +8,43 @@ pub(in crate::gate) mod secrets;
 
 use std::path::Path;
 
+use super::super::Reason;
+use super::super::adapter::Reading;
 use super::super::bench::{Bench, Place, unusable};
-use super::super::judge::{Evidence, Reason};
+use super::super::judge::Evidence;
+use super::super::step::{Content, Raw, Step};
 use crate::failure::Failure;
-use crate::process::{Invocation, TRIVY, ToolOutput};
+use crate::process::{Invocation, TRIVY};
 use report::Report;
 
 /// The code that trivy is told to end with where it finds something; its own failures are 1.
 pub(super) const FOUND: i32 = 9;
+
+/// A run of `trivy COMMAND`: nothing of the repository, the environment or the user reaches it.
+fn step(id: &str, command: &str) -> Step {
+    Step::new(id, &TRIVY)
+        .answers(&[0, FOUND])
+        .plant("trivy.yaml", Content::text(""))
+        .plant("trivyignore", Content::text(""))
+        .args(["--cache-dir", "cache", "-c", "trivy.yaml", command])
+        .args(["--ignorefile", "trivyignore", "--skip-check-update"])
+        .args(["--format", "json", "--exit-code"])
+        .args([FOUND.to_string()])
+}
+
+/// Its report; what it complained about becomes doubt.
+fn report(raw: &Raw, reading: &mut Reading) -> Result<Report, Reason> {
+    let report = Report::parse(&raw.stdout).map_err(|how| raw.unusable(TRIVY.name, &how))?;
+    for error in errors(&raw.stderr) {
+        reading.doubt(Reason::new(format!("trivy met an error: {error}")));
+    }
+    if (raw.code == FOUND) != report.has_findings() {
+        let (code, number) = (raw.code, report.findings());
+        let text = format!("trivy contradicts itself: exit code {code} and {number} findings");
+        reading.doubt(Reason::new(text));
+    }
+    Ok(report)
+}
 
 /// Nothing of the repository, the environment or the user reaches it.
 fn invoke(bench: &Bench<'_>, place: &Place, word: &str) -> Result<Invocation, Failure> {
@@ -42,7 +71,7 @@ fn scan(bench: &Bench<'_>, invocation: &Invocation, evidence: &mut Evidence) -> 
         return Err(unusable(TRIVY.name, &output.ending(), &output));
     }
     let report = Report::parse(&output.stdout).map_err(|how| unusable(TRIVY.name, &how, &output))?;
-    for error in errors(&output) {
+    for error in errors(&output.stderr) {
         evidence.doubt(Reason::new(format!("trivy met an error: {error}")));
     }
     if (code == FOUND) != report.has_findings() {
@@ -56,8 +85,8 @@ fn scan(bench: &Bench<'_>, invocation: &Invocation, evidence: &mut Evidence) -> 
 }
 
 /// The lines of its log that are errors.
-fn errors(output: &ToolOutput) -> Vec<String> {
-    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+fn errors(stderr: &[u8]) -> Vec<String> {
+    let text = String::from_utf8_lossy(stderr);
     let lines = text.lines().filter_map(|line| line.split_once("\tERROR\t"));
     lines
         .map(|(_, error)| error.replace('\t', " ").chars().take(300).collect())
