@@ -221,8 +221,7 @@ fn old(bench: &Bench<'_>) -> Vec<Row> {
     let rows = checks.filter_map(|check| {
         let clock = Clock::start();
         let (tool, made) = match check {
-            Check::Dockerfile | Check::Manifests => return None,
-            Check::Secrets => ("trivy", tools::trivy::secrets::check(bench)),
+            Check::Dockerfile | Check::Manifests | Check::Secrets => return None,
             Check::Image => ("trivy", tools::trivy::image::check(bench)),
             Check::Lint => ("golangci-lint", tools::golangci::check(bench)),
             Check::Audit => ("govulncheck", tools::govulncheck::check(bench)),

@@ -1,6 +1,8 @@
 //! A door: what lies in the service's directory, listed by the gate itself, so that it knows what a tool should have seen.
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::fs::Metadata;
 use std::path::{Path, PathBuf};
 
 use crate::failure::Failure;
@@ -34,8 +36,8 @@ impl fmt::Display for Gap<'_> {
 pub(super) struct Tree {
     /// Absolute, without links.
     pub(super) root: PathBuf,
-    /// From the root, sorted.
-    pub(super) files: Vec<String>,
+    /// From the root, with their sizes in bytes.
+    pub(super) files: BTreeMap<String, u64>,
     /// Links that lead out of the root or nowhere.
     pub(super) links_out: Vec<String>,
     /// Links to directories within the root; what lies there is listed under its own path.
@@ -59,7 +61,6 @@ impl Tree {
         while let Some(below) = ahead.pop() {
             tree.list_one(&below, &mut ahead);
         }
-        tree.files.sort();
         Ok(tree)
     }
 
@@ -99,15 +100,21 @@ impl Tree {
         } else if meta.is_symlink() {
             match whole.canonicalize() {
                 Ok(to) if to.starts_with(&self.root) && to.is_dir() => self.links_within.push(path),
-                Ok(to) if to.starts_with(&self.root) => self.files.push(path),
+                Ok(to) if to.starts_with(&self.root) => self.add_file(path, to.metadata()),
                 _ => self.links_out.push(path),
             }
         } else if meta.is_file() {
-            if self.files.len() < MOST_FILES {
-                self.files.push(path);
-            } else {
+            self.add_file(path, Ok(meta));
+        }
+    }
+
+    fn add_file(&mut self, path: String, meta: std::io::Result<Metadata>) {
+        match meta {
+            _ if self.files.len() == MOST_FILES => {
                 self.unreadable = vec![format!("there are more than {MOST_FILES} files")];
             }
+            Ok(meta) => _ = self.files.insert(path, meta.len()),
+            Err(error) => self.unreadable.push(format!("{path}: {error}")),
         }
     }
 
@@ -126,13 +133,13 @@ impl Tree {
 
     /// The files that are Dockerfiles by name.
     pub(super) fn dockerfiles(&self) -> Vec<&str> {
-        let own = self.files.iter().map(String::as_str).filter(|file| !is_foreign(file));
+        let own = self.files.keys().map(String::as_str).filter(|file| !is_foreign(file));
         own.filter(|file| is_dockerfile(file)).collect()
     }
 
     /// The YAML files in the directories that hold manifests.
     pub(super) fn manifests(&self) -> Vec<&str> {
-        let all = self.files.iter().map(String::as_str);
+        let all = self.files.keys().map(String::as_str);
         all.filter(|file| is_manifest(file)).collect()
     }
 }
@@ -203,7 +210,7 @@ mod tests {
         }
         let mut tree = Tree::list(&root).expect("a tree");
         tree.links_out.sort();
-        assert_eq!(tree.files, ["a", "in"]);
+        assert_eq!(tree.files, BTreeMap::from([("a".to_owned(), 1), ("in".to_owned(), 1)]));
         assert_eq!(tree.links_out, ["broken", "out"]);
     }
 }

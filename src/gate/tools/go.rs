@@ -141,7 +141,7 @@ impl Sources {
 /// Lists them.
 pub(super) fn sources(bench: &Bench<'_>) -> Result<Sources, Failure> {
     let is_go = |file: &&String| file.rsplit_once('.').is_some_and(|(_, ending)| ending == "go");
-    let files = bench.tree.files.iter().filter(|file| !is_foreign(file));
+    let files = bench.tree.files.keys().filter(|file| !is_foreign(file));
     let (hidden, own): (Vec<&String>, Vec<&String>) = files.partition(|file| is_hidden(file));
     let (own, mut outside) = (own.into_iter(), Vec::new());
     let mut modules: Vec<Module> = own

@@ -9,7 +9,11 @@ pub(super) mod trivy;
 use super::adapter::Adapter;
 
 /// All of them; a new one is a file and a line here.
-pub(super) const ALL: [&dyn Adapter; 2] = [&hadolint::Hadolint, &trivy::manifests::Manifests];
+pub(super) const ALL: [&dyn Adapter; 3] = [
+    &hadolint::Hadolint,
+    &trivy::manifests::Manifests,
+    &trivy::secrets::Secrets,
+];
 
 #[cfg(test)]
 mod tests {

@@ -6,8 +6,6 @@ pub(in crate::gate) mod manifests;
 pub(in crate::gate) mod report;
 pub(in crate::gate) mod secrets;
 
-use std::path::Path;
-
 use super::super::Reason;
 use super::super::adapter::Reading;
 use super::super::bench::{Bench, Place, unusable};
@@ -109,11 +107,6 @@ fn without_ignores(bytes: &[u8]) -> Vec<u8> {
 /// `3 files`, `1 file`.
 pub(in crate::gate) fn counted(number: usize, what: &str) -> String {
     format!("{number} {what}{}", if number == 1 { "" } else { "s" })
-}
-
-/// A path as trivy names it, below the directory that it was given.
-fn below(place: &Path, directory: &str) -> std::path::PathBuf {
-    place.join(directory)
 }
 
 #[cfg(test)]
