@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use super::Reason;
 use super::scene::Scene;
-use super::step::{Content, PLACE, Ran, Raw, Step, Word};
+use super::step::{Content, PLACE, Planted, Ran, Raw, Step, Word};
 use crate::config::environment::Environment;
 use crate::failure::{Failure, Kind};
 use crate::process::{Clock, End, Interrupt, Invocation, SearchPath, Tool, ToolOutput};
@@ -53,17 +53,11 @@ impl<'a> Bench<'a> {
         }
         let place = self.place()?;
         for planted in &step.planted {
-            match &planted.content {
-                Content::Bytes(bytes) => place.write(&planted.at, bytes)?,
-                Content::File(file) => place.write(&planted.at, self.scene.tree.read(file)?)?,
-                Content::Changed(file, by) => place.write(&planted.at, by(&self.scene.tree.read(file)?))?,
-            };
+            self.plant(planted, &place)?;
         }
         let mut invocation = self.invoke(step.tool, &place.path)?;
         for word in &step.arguments {
-            invocation = match word {
-                Word::Text(text) => invocation.arg(text),
-            };
+            invocation = invocation.arg(self.word(word)?);
         }
         let output = invocation.run(&|| self.interrupt.asked().is_some())?;
         let ending = output.ending();
@@ -77,6 +71,27 @@ impl<'a> Bench<'a> {
             Some(code) if step.answers.contains(&code) => Ok(raw),
             _ => Err(raw.unusable(step.tool.name, &ending)),
         }
+    }
+
+    fn plant(&self, planted: &Planted, place: &Place) -> Result<(), Failure> {
+        match &planted.content {
+            Content::Bytes(bytes) => place.write(&planted.at, bytes),
+            Content::File(file) => place.write(&planted.at, self.scene.tree.read(file)?),
+            Content::Changed(file, by) => place.write(&planted.at, by(&self.scene.tree.read(file)?)),
+            Content::Given(given, file) => place.copy(&planted.at, &self.scene.given(*given)?.join(file)),
+        }
+        .map(|_| ())
+    }
+
+    fn word(&self, word: &Word) -> Result<OsString, Failure> {
+        Ok(match word {
+            Word::Text(text) => text.clone(),
+            Word::Given(before, given) => {
+                let mut text = OsString::from(before);
+                text.push(self.scene.given(*given)?);
+                text
+            }
+        })
     }
 
     /// An empty directory that is gone when the check is over.
@@ -165,6 +180,15 @@ impl Place {
         let made = path.parent().map_or(Ok(()), std::fs::create_dir_all);
         made.and_then(|()| std::fs::write(&path, bytes))
             .map_err(|error| Failure::io("write", &path, error))?;
+        Ok(path)
+    }
+
+    /// Copies a file into it.
+    fn copy(&self, below: &str, from: &Path) -> Result<PathBuf, Failure> {
+        let path = self.path.join(below);
+        let made = path.parent().map_or(Ok(()), std::fs::create_dir_all);
+        made.and_then(|()| std::fs::copy(from, &path))
+            .map_err(|error| Failure::io("copy", from, error))?;
         Ok(path)
     }
 

@@ -8,6 +8,7 @@ mod adapter;
 mod ask;
 mod bench;
 mod finding;
+mod given;
 mod judge;
 mod run;
 mod scene;

@@ -221,8 +221,7 @@ fn old(bench: &Bench<'_>) -> Vec<Row> {
     let rows = checks.filter_map(|check| {
         let clock = Clock::start();
         let (tool, made) = match check {
-            Check::Dockerfile | Check::Manifests | Check::Secrets => return None,
-            Check::Image => ("trivy", tools::trivy::image::check(bench)),
+            Check::Dockerfile | Check::Manifests | Check::Secrets | Check::Image => return None,
             Check::Lint => ("golangci-lint", tools::golangci::check(bench)),
             Check::Audit => ("govulncheck", tools::govulncheck::check(bench)),
         };
@@ -246,7 +245,6 @@ fn old_concerns(check: Check, gap: &super::tree::Gap<'_>) -> bool {
     use super::tree::{Gap, is_foreign};
     let is_named = |link: &str| link.rsplit('/').next().is_some_and(|name| name.contains('.'));
     match (check, gap) {
-        (Check::Image, _) => false,
         (_, Gap::Unread(_)) => true,
         (Check::Lint | Check::Audit, Gap::LinkOut(link)) => {
             !is_foreign(link) && (!is_named(link) || [".go", "go.mod"].iter().any(|end| link.ends_with(end)))

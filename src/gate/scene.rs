@@ -1,8 +1,11 @@
 //! What adapters plan and read by: what is asked, what lies in the tree, what time it is.
 
+use std::path::PathBuf;
+
 use jiff::Timestamp;
 
 use super::Request;
+use super::given::Given;
 use super::tree::Tree;
 use crate::failure::Failure;
 
@@ -22,5 +25,16 @@ impl<'a> Scene<'a> {
             tree: Tree::list(&request.directory)?,
             now,
         })
+    }
+
+    /// Where something is that the user named.
+    pub(super) fn given(&self, given: Given) -> Result<PathBuf, Failure> {
+        given.find(self.request)
+    }
+
+    /// Reads a file of a directory that the user named.
+    pub(super) fn read_given(&self, given: Given, file: &str) -> Result<Vec<u8>, Failure> {
+        let path = self.given(given)?.join(file);
+        std::fs::read(&path).map_err(|error| Failure::io("read", &path, error))
     }
 }

@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::time::Duration;
 
 use super::Reason;
+use super::given::Given;
 use crate::failure::Kind;
 use crate::process::{Tool, last_words};
 
@@ -70,6 +71,8 @@ impl Step {
 pub(super) enum Word {
     /// As it is.
     Text(OsString),
+    /// The path of what the user named, behind this text.
+    Given(&'static str, Given),
 }
 
 impl<T: Into<OsString>> From<T> for Word {
@@ -94,6 +97,8 @@ pub(super) enum Content {
     File(String),
     /// A file of the tree, changed so.
     Changed(String, fn(&[u8]) -> Vec<u8>),
+    /// A file of a directory that the user named; the tool gets a copy, as it may write into it.
+    Given(Given, &'static str),
 }
 
 impl Content {

@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use super::super::adapter::counted;
 use super::super::bench::{Bench, Place, unusable};
 use super::super::judge::{Control, Evidence, Reason};
 use super::super::{Finding, Level};
 use super::go::{Go, Module, packages, reconcile, sources};
-use super::trivy::counted;
 use crate::failure::{Failure, Kind};
 use crate::process::{GOLANGCI_LINT, Invocation};
 

@@ -9,8 +9,9 @@ pub(super) mod trivy;
 use super::adapter::Adapter;
 
 /// All of them; a new one is a file and a line here.
-pub(super) const ALL: [&dyn Adapter; 3] = [
+pub(super) const ALL: [&dyn Adapter; 4] = [
     &hadolint::Hadolint,
+    &trivy::image::Image,
     &trivy::manifests::Manifests,
     &trivy::secrets::Secrets,
 ];

@@ -10,10 +10,10 @@ use super::super::super::step::{Content, Done, Step};
 use super::super::super::tree::{Gap, MANIFEST_PLACES, is_dockerfile};
 use super::super::super::{Control, Reason};
 use super::report::Report;
-use super::{report, step, without_ignores};
+use super::{TOOL, report, step, without_ignores};
 use crate::config::service::Check;
 use crate::config::yaml;
-use crate::process::{TRIVY, Tool};
+use crate::process::Tool;
 
 /// trivy says DS002 (it runs as root) about the one, KSV017 (it is privileged) about the other.
 const CONTROLS: [(&str, &str, &str); 2] = [
@@ -32,7 +32,7 @@ pub(in super::super) struct Manifests;
 
 impl Adapter for Manifests {
     fn tool(&self) -> &'static Tool {
-        &TRIVY
+        &TOOL
     }
 
     fn check(&self) -> Check {

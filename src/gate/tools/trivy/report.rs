@@ -7,7 +7,7 @@ use super::super::super::{Finding, Level};
 /// The parts of a report that the gate reads.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(in crate::gate) struct Report {
+pub(super) struct Report {
     schema_version: u32,
     #[serde(default)]
     pub(super) metadata: Metadata,

@@ -8,9 +8,9 @@ use super::super::super::scene::Scene;
 use super::super::super::step::{Content, Done, Step};
 use super::super::super::tree::Gap;
 use super::super::super::{Control, Reason};
-use super::{report, step, without_ignores};
+use super::{TOOL, report, step, without_ignores};
 use crate::config::service::Check;
-use crate::process::{TRIVY, Tool};
+use crate::process::Tool;
 
 /// A larger file is no source.
 const LARGEST: u64 = 64 << 20;
@@ -28,7 +28,7 @@ pub(in super::super) struct Secrets;
 
 impl Adapter for Secrets {
     fn tool(&self) -> &'static Tool {
-        &TRIVY
+        &TOOL
     }
 
     fn check(&self) -> Check {
