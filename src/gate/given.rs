@@ -13,6 +13,8 @@ pub(super) enum Given {
     Image,
     /// The directory with `trivy.db` and `metadata.json`.
     TrivyDatabase,
+    /// A copy of the Go vulnerability database.
+    GoDatabase,
 }
 
 impl Given {
@@ -23,6 +25,10 @@ impl Given {
             Self::TrivyDatabase => {
                 let given = self.named(request.trivy_db.as_deref())?;
                 self.holding("trivy.db", [given.to_owned(), given.join("db")])?
+            }
+            Self::GoDatabase => {
+                let given = self.named(request.vuln_db.as_deref())?;
+                self.holding("index/db.json", [given.to_owned()])?
             }
         };
         found.canonicalize().map_err(|error| Failure::io("read", &found, error))
@@ -49,7 +55,7 @@ impl Given {
     const fn word(self) -> &'static str {
         match self {
             Self::Image => "image",
-            Self::TrivyDatabase => "vulnerability database",
+            Self::TrivyDatabase | Self::GoDatabase => "vulnerability database",
         }
     }
 
@@ -58,6 +64,7 @@ impl Given {
         match self {
             Self::Image => "--image FILE",
             Self::TrivyDatabase => "--trivy-db DIR",
+            Self::GoDatabase => "--vuln-db DIR",
         }
     }
 
@@ -66,6 +73,7 @@ impl Given {
         match self {
             Self::Image => "docker save -o FILE IMAGE && msctl gate --image FILE",
             Self::TrivyDatabase => "trivy image --download-db-only --cache-dir DIR && msctl gate --trivy-db DIR",
+            Self::GoDatabase => "unpack https://vuln.go.dev/vulndb.zip into DIR && msctl gate --vuln-db DIR",
         }
     }
 }

@@ -85,55 +85,6 @@ impl From<Failure> for Reason {
     }
 }
 
-/// What a check saw.
-#[derive(Clone, Debug)]
-pub(super) struct Evidence {
-    pub(super) tool: &'static str,
-    pub(super) version: Option<String>,
-    pub(super) findings: Vec<Finding>,
-    pub(super) doubts: Vec<Reason>,
-    pub(super) notes: Vec<String>,
-    /// Such as `3 files`.
-    pub(super) seen: String,
-    pub(super) control: Control,
-    /// Why the check does not apply; then the rest is empty.
-    pub(super) not_applicable: Option<String>,
-}
-
-impl Evidence {
-    pub(super) fn of(tool: &'static str) -> Self {
-        Self {
-            tool,
-            version: None,
-            findings: Vec::new(),
-            doubts: Vec::new(),
-            notes: Vec::new(),
-            seen: String::new(),
-            control: Control::NotRun,
-            not_applicable: None,
-        }
-    }
-
-    pub(super) fn not_applicable(tool: &'static str, why: impl Into<String>) -> Self {
-        Self {
-            not_applicable: Some(why.into()),
-            ..Self::of(tool)
-        }
-    }
-
-    pub(super) fn doubt(&mut self, reason: impl Into<Reason>) {
-        let reason = reason.into();
-        if !self.doubts.contains(&reason) {
-            self.doubts.push(reason);
-        }
-    }
-
-    /// Whether a pass would be asked of it, so that the control has to be found.
-    pub(super) fn needs_control(&self, policy: Severity) -> bool {
-        self.doubts.is_empty() && !self.findings.iter().any(|finding| finding.severity.fails(policy))
-    }
-}
-
 /// Whether there was something to look at, and what was seen.
 #[derive(Clone, Debug)]
 pub(super) enum Answer {
@@ -141,22 +92,6 @@ pub(super) enum Answer {
     Nothing(String),
     /// This.
     Saw(Reading),
-}
-
-impl From<Evidence> for Answer {
-    fn from(evidence: Evidence) -> Self {
-        match evidence.not_applicable {
-            Some(why) => Self::Nothing(why),
-            None => Self::Saw(Reading {
-                version: evidence.version,
-                findings: evidence.findings,
-                doubts: evidence.doubts,
-                notes: evidence.notes,
-                seen: evidence.seen,
-                control: evidence.control,
-            }),
-        }
-    }
 }
 
 /// One tool under one check.

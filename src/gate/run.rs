@@ -7,10 +7,10 @@ use std::sync::{Mutex, PoisonError};
 
 use super::adapter::{Adapter, Reading};
 use super::bench::Bench;
-use super::judge::{Answer, Evidence, Reason, judge, sum};
+use super::judge::{Answer, judge, sum};
 use super::scene::Scene;
 use super::step::{Done, Ran, Step};
-use super::{Control, GateReport, Request, Row, Verdict, tools};
+use super::{Control, GateReport, Reason, Request, Row, Verdict, tools};
 use crate::config::service::Check;
 use crate::failure::Failure;
 use crate::process::{Clock, Interrupt};
@@ -40,10 +40,7 @@ pub fn run(request: &Request, interrupt: &Interrupt, tell: &mut dyn FnMut(Event)
             let (say, bench) = (say.clone(), &bench);
             scope.spawn(move || work(given, &say, bench));
         }
-        let old = scope.spawn(|| old(&bench));
-        let mut rows = Drive::new(&bench, give).finish(&said, tell);
-        rows.extend(old.join().unwrap_or_default());
-        rows
+        Drive::new(&bench, give).finish(&said, tell)
     });
     if let Some(kind) = interrupt.asked() {
         return Err(Failure::new(kind, "the gate was interrupted").note("No verdict was given."));
@@ -155,11 +152,11 @@ impl<'a> Drive<'a> {
         if let Some(why) = adapter.nothing(scene)? {
             return Ok(Turn::Ends(Answer::Nothing(why)));
         }
-        let steps = adapter.steps(scene, &self.done)?;
-        if !steps.is_empty() {
-            self.bench.search.find(adapter.tool())?; // before anything else is run in vain
+        let steps = adapter.steps(scene, &self.done);
+        if !steps.as_ref().is_ok_and(Vec::is_empty) {
+            self.bench.search.find(adapter.tool())?; // said first: without it anything else is in vain
         }
-        turn(adapter, scene, &self.done, steps)
+        turn(adapter, scene, &self.done, steps?)
     }
 
     fn row(&self, open: &Open, mut answer: Answer) -> Row {
@@ -211,44 +208,4 @@ fn turn(adapter: &dyn Adapter, scene: &Scene<'_>, done: &Done, steps: Vec<Step>)
         return Ok(Turn::Ends(Answer::Saw(reading)));
     }
     Ok(Turn::Wants(wanted))
-}
-
-/// The checks that are not adapters yet.
-fn old(bench: &Bench<'_>) -> Vec<Row> {
-    let checks = Check::ALL
-        .into_iter()
-        .filter(|check| bench.request.checks.contains(check));
-    let rows = checks.filter_map(|check| {
-        let clock = Clock::start();
-        let (tool, made) = match check {
-            Check::Dockerfile | Check::Manifests | Check::Secrets | Check::Image => return None,
-            Check::Lint => ("golangci-lint", tools::golangci::check(bench)),
-            Check::Audit => ("govulncheck", tools::govulncheck::check(bench)),
-        };
-        let mut evidence = made.unwrap_or_else(|failure| {
-            let mut evidence = Evidence::of(tool);
-            evidence.doubt(failure);
-            evidence
-        });
-        for gap in bench.tree.gaps().filter(|gap| old_concerns(check, gap)) {
-            evidence.not_applicable = None;
-            evidence.doubt(Reason::new(gap.to_string()));
-        }
-        let mut row = judge(check, evidence.tool, evidence.clone().into(), bench.request.fail_on);
-        row.took = clock.elapsed();
-        Some(row)
-    });
-    rows.collect()
-}
-
-fn old_concerns(check: Check, gap: &super::tree::Gap<'_>) -> bool {
-    use super::tree::{Gap, is_foreign};
-    let is_named = |link: &str| link.rsplit('/').next().is_some_and(|name| name.contains('.'));
-    match (check, gap) {
-        (_, Gap::Unread(_)) => true,
-        (Check::Lint | Check::Audit, Gap::LinkOut(link)) => {
-            !is_foreign(link) && (!is_named(link) || [".go", "go.mod"].iter().any(|end| link.ends_with(end)))
-        }
-        _ => false,
-    }
 }

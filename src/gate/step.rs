@@ -12,7 +12,7 @@ use crate::process::{Tool, last_words};
 /// What stands in a tool's output where it named its private directory, so that the same run gives the same bytes.
 pub(super) const PLACE: &str = "/msctl-gate";
 
-/// What is to be run. It runs in an empty private directory, its *place*, that is also its HOME and TMPDIR.
+/// What is to be run. Each run has an empty private directory, its *place*, that is also its HOME and TMPDIR.
 #[derive(Clone, Debug)]
 pub(super) struct Step {
     /// Says everything by which it differs from other steps, as in `hadolint` or `go:list:DIRECTORY:TAGS`: two adapters that
@@ -20,6 +20,9 @@ pub(super) struct Step {
     pub(super) id: String,
     pub(super) tool: &'static Tool,
     pub(super) arguments: Vec<Word>,
+    /// Variables beside PATH, HOME, TMPDIR and LANG.
+    pub(super) environment: Vec<(OsString, Word)>,
+    pub(super) directory: Directory,
     /// What lies in its place before it starts.
     pub(super) planted: Vec<Planted>,
     /// The exit codes of a tool that has something to say; with any other its answer is of no use.
@@ -33,6 +36,8 @@ impl Step {
             id: id.into(),
             tool,
             arguments: Vec::new(),
+            environment: Vec::new(),
+            directory: Directory::Place(""),
             planted: Vec::new(),
             answers: &[0],
         }
@@ -47,6 +52,20 @@ impl Step {
     #[must_use]
     pub(super) fn args<W: Into<Word>>(mut self, words: impl IntoIterator<Item = W>) -> Self {
         self.arguments.extend(words.into_iter().map(Into::into));
+        self
+    }
+
+    /// A variable of its environment.
+    #[must_use]
+    pub(super) fn env(mut self, name: impl Into<OsString>, value: impl Into<Word>) -> Self {
+        self.environment.push((name.into(), value.into()));
+        self
+    }
+
+    /// Where it runs.
+    #[must_use]
+    pub(super) fn within(mut self, directory: Directory) -> Self {
+        self.directory = directory;
         self
     }
 
@@ -66,13 +85,28 @@ impl Step {
     }
 }
 
-/// An argument or the value of a variable. A path below the place needs no word of its own: it is relative.
+/// An argument or the value of a variable. Where a step runs in its place, a path below it needs no word of its own: it is relative.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Word {
     /// As it is.
     Text(OsString),
     /// The path of what the user named, behind this text.
     Given(&'static str, Given),
+    /// The whole path of something in the place, for a step that runs elsewhere.
+    Place(&'static str),
+    /// The whole path of something in the tree; its root, where empty.
+    Root(String),
+    /// A directory of this name that is kept between runs.
+    Kept(String),
+}
+
+/// Where a step runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Directory {
+    /// In its place, or below it.
+    Place(&'static str),
+    /// In the tree, or below it: for tools that find what they judge in no other way.
+    Root(String),
 }
 
 impl<T: Into<OsString>> From<T> for Word {

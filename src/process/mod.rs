@@ -18,7 +18,7 @@ pub use detached::{Detached, typed_again};
 pub use interrupt::Interrupt;
 pub use invocation::Invocation;
 pub use output::{End, ToolOutput, last_words};
-pub use tools::{GO, GOLANGCI_LINT, GOVULNCHECK, SearchPath, Tool};
+pub use tools::{GO, SearchPath, Tool};
 
 /// What this machine calls itself.
 pub fn host() -> String {

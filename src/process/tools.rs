@@ -1,4 +1,4 @@
-//! The tool table: each program that msctl runs, how its version is asked, and the command that installs it.
+//! What msctl knows of a program that it runs, and where it is looked for. The tools of the gate are told by its adapters.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::fs::PermissionsExt;
@@ -16,20 +16,6 @@ pub struct Tool {
     /// The command that installs the version msctl was tried with.
     pub install: &'static str,
 }
-
-/// The runner of Go linters.
-pub const GOLANGCI_LINT: Tool = Tool {
-    name: "golangci-lint",
-    version: &["version", "--short"],
-    install: "go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0",
-};
-
-/// The auditor of Go dependencies.
-pub const GOVULNCHECK: Tool = Tool {
-    name: "govulncheck",
-    version: &["-version"],
-    install: "go install golang.org/x/vuln/cmd/govulncheck@v1.9.0",
-};
 
 /// The Go toolchain.
 pub const GO: Tool = Tool {
