@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use super::Reason;
 use super::scene::Scene;
-use super::step::{Content, Directory, PLACE, Planted, Ran, Raw, Step, Word};
+use super::step::{Content, Directory, PLACE, Planted, Ran, Raw, Step, Word, unusable};
 use crate::failure::{Failure, Kind};
 use crate::process::{Clock, Interrupt, Invocation, SearchPath};
 
@@ -48,16 +48,11 @@ impl<'a> Bench<'a> {
         }
         let invocation = self.invocation(step, &place)?;
         let output = invocation.run(&|| self.interrupt.asked().is_some())?;
-        let ending = output.ending();
-        let code = output.code();
-        let raw = Raw {
-            code: code.unwrap_or_default(),
-            stdout: place.forget(output.stdout),
-            stderr: place.forget(output.stderr),
-        };
+        let (code, ending) = (output.code(), output.ending());
+        let (stdout, stderr) = (place.forget(output.stdout), place.forget(output.stderr));
         match code {
-            Some(code) if step.answers.contains(&code) => Ok(raw),
-            _ => Err(raw.unusable(step.tool.name, &ending)),
+            Some(code) if step.answers.contains(&code) => Ok(Raw { code, stdout, stderr }),
+            _ => Err(unusable(step.tool.name, &ending, &stderr)),
         }
     }
 

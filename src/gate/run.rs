@@ -2,8 +2,10 @@
 //! not depend on who was first.
 
 use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use super::adapter::{Adapter, Reading};
 use super::bench::Bench;
@@ -50,12 +52,23 @@ pub fn run(request: &Request, interrupt: &Interrupt, tell: &mut dyn FnMut(Event)
     Ok(report)
 }
 
+/// What a worker says of the step with this id.
+enum News {
+    Began(String),
+    Ended(String, Ran),
+}
+
 /// Takes the steps that are given, until no more can come.
-fn work(given: &Mutex<Receiver<Step>>, say: &Sender<(String, Ran)>, bench: &Bench<'_>) {
+fn work(given: &Mutex<Receiver<Step>>, say: &Sender<News>, bench: &Bench<'_>) {
     let next = || given.lock().unwrap_or_else(PoisonError::into_inner).recv();
     while let Ok(step) = next() {
-        let ran = bench.take(&step);
-        _ = say.send((step.id, ran)); // nobody listens once every row has its answer
+        _ = say.send(News::Began(step.id.clone())); // nobody listens once every row has its answer
+        // A step without an answer would be waited for without end.
+        let ran = catch_unwind(AssertUnwindSafe(|| bench.take(&step))).unwrap_or_else(|_| Ran {
+            raw: Err(Reason::new(format!("msctl itself failed in the step `{}`", step.id))),
+            time: Duration::ZERO,
+        });
+        _ = say.send(News::Ended(step.id, ran));
     }
 }
 
@@ -75,6 +88,8 @@ struct Open {
     adapter: &'static dyn Adapter,
     /// The steps that it wanted.
     wanted: BTreeSet<String>,
+    /// Whether one of them has.
+    has_begun: bool,
 }
 
 /// What an adapter comes to, with what is done.
@@ -94,6 +109,7 @@ impl<'a> Drive<'a> {
         let open = asked.map(|adapter| Open {
             adapter: *adapter,
             wanted: BTreeSet::new(),
+            has_begun: false,
         });
         Self {
             bench,
@@ -105,19 +121,30 @@ impl<'a> Drive<'a> {
         }
     }
 
-    fn finish(mut self, said: &Receiver<(String, Ran)>, tell: &mut dyn FnMut(Event)) -> Vec<Row> {
-        for open in &self.open {
-            tell(Event::Started(open.adapter.check(), open.adapter.tool().name));
-        }
-        loop {
-            self.ask(tell);
-            if self.open.is_empty() {
-                return self.rows;
+    fn finish(mut self, said: &Receiver<News>, tell: &mut dyn FnMut(Event)) -> Vec<Row> {
+        self.ask(tell);
+        while !self.open.is_empty()
+            && let Ok(news) = said.recv()
+        {
+            match news {
+                News::Began(id) => self.tell_of(&id, tell),
+                News::Ended(id, ran) => {
+                    self.done.add(id, ran);
+                    self.ask(tell);
+                }
             }
-            let Ok((id, ran)) = said.recv() else {
-                return self.rows;
-            };
-            self.done.add(id, ran);
+        }
+        self.rows
+    }
+
+    fn tell_of(&mut self, step: &str, tell: &mut dyn FnMut(Event)) {
+        let new = self
+            .open
+            .iter_mut()
+            .filter(|open| !open.has_begun && open.wanted.contains(step));
+        for open in new {
+            open.has_begun = true;
+            tell(Event::Started(open.adapter.check(), open.adapter.tool().name));
         }
     }
 
@@ -128,8 +155,7 @@ impl<'a> Drive<'a> {
                 self.open.push(open);
                 continue;
             }
-            let turn = self.turn(open.adapter);
-            let answer = match turn {
+            let answer = match self.turn(&open) {
                 Ok(Turn::Wants(steps)) => {
                     open.wanted.extend(steps.iter().map(|step| step.id.clone()));
                     for step in steps.into_iter().filter(|step| self.known.insert(step.id.clone())) {
@@ -147,9 +173,11 @@ impl<'a> Drive<'a> {
         }
     }
 
-    fn turn(&self, adapter: &dyn Adapter) -> Result<Turn, Reason> {
-        let scene = self.bench.scene;
-        if let Some(why) = adapter.nothing(scene)? {
+    fn turn(&self, open: &Open) -> Result<Turn, Reason> {
+        let (adapter, scene) = (open.adapter, self.bench.scene);
+        if open.wanted.is_empty()
+            && let Some(why) = adapter.nothing(scene)?
+        {
             return Ok(Turn::Ends(Answer::Nothing(why)));
         }
         let steps = adapter.steps(scene, &self.done);
@@ -208,4 +236,117 @@ fn turn(adapter: &dyn Adapter, scene: &Scene<'_>, done: &Done, steps: Vec<Step>)
         return Ok(Turn::Ends(Answer::Saw(reading)));
     }
     Ok(Turn::Wants(wanted))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::step::Raw;
+    use super::super::tree::{Gap, Tree};
+    use super::super::{Finding, Level};
+    use super::*;
+    use crate::config::environment::Environment;
+    use crate::config::service::Severity;
+    use crate::process::{GO, Tool};
+
+    /// Reads what its steps say: `bad` is a finding, `?` a doubt.
+    struct Plain;
+
+    impl Adapter for Plain {
+        fn tool(&self) -> &'static Tool {
+            &GO
+        }
+
+        fn check(&self) -> Check {
+            Check::Lint
+        }
+
+        fn concerns(&self, _: &Gap<'_>) -> bool {
+            false
+        }
+
+        fn nothing(&self, _: &Scene<'_>) -> Result<Option<String>, Reason> {
+            Ok(None)
+        }
+
+        fn steps(&self, _: &Scene<'_>, done: &Done) -> Result<Vec<Step>, Reason> {
+            let second = done.find("first")?.map(|_| Step::new("second", &GO));
+            Ok([Step::new("first", &GO)].into_iter().chain(second).collect())
+        }
+
+        fn control(&self, _: &Scene<'_>, _: &Done) -> Result<Vec<Step>, Reason> {
+            Ok(vec![Step::new("control", &GO)])
+        }
+
+        fn read(&self, _: &Scene<'_>, done: &Done) -> Result<Reading, Reason> {
+            let mut reading = Reading::new();
+            match &done.raw("second")?.stdout[..] {
+                b"bad" => reading.findings.push(Finding::new("X1", Level::High, "x")),
+                b"?" => reading.doubt(Reason::new("?")),
+                _ => {}
+            }
+            if done.find("control")?.is_some() {
+                reading.control = Control::Found;
+            }
+            Ok(reading)
+        }
+    }
+
+    /// What `Plain` comes to where these steps have said this: the steps it wants, or its verdict.
+    fn comes_to(said: &[(&str, Result<&str, &str>)]) -> String {
+        let request = Request {
+            directory: "/".into(),
+            checks: vec![Check::Lint],
+            fail_on: Severity::High,
+            image: None,
+            trivy_db: None,
+            vuln_db: None,
+            timeout: Duration::ZERO,
+            environment: Environment::default(),
+        };
+        let scene = Scene {
+            request: &request,
+            tree: Tree::default(),
+            now: jiff::Timestamp::UNIX_EPOCH,
+        };
+        let mut done = Done::default();
+        for (id, said) in said {
+            let raw = said.map(|text| Raw {
+                code: 0,
+                stdout: text.into(),
+                stderr: Vec::new(),
+            });
+            let raw = raw.map_err(Reason::new);
+            let time = Duration::ZERO;
+            done.add((*id).to_owned(), Ran { raw, time });
+        }
+        let turn = Plain
+            .steps(&scene, &done)
+            .and_then(|steps| turn(&Plain, &scene, &done, steps));
+        match turn {
+            Ok(Turn::Wants(steps)) => steps.into_iter().map(|step| step.id).collect::<Vec<_>>().join(" "),
+            Ok(Turn::Ends(answer)) => format!("{:?}", judge(Check::Lint, "go", answer, Severity::High).verdict),
+            Err(reason) => reason.text,
+        }
+    }
+
+    #[test]
+    fn a_control_is_run_only_where_a_pass_would_be_asked_of_it() {
+        let (first, version) = (("first", Ok("")), ("version:go", Ok("go1.26.8")));
+        let (clean, control) = (("second", Ok("")), ("control", Ok("")));
+        for (said, expected) in [
+            (&[][..], "first"),
+            (&[first], "second"),
+            (&[first, clean], "control version:go"),
+            (&[first, clean, control, version], "Pass"),
+            (&[first, ("second", Ok("bad"))], "version:go"),
+            (&[first, ("second", Ok("bad")), version], "Fail"),
+            (&[first, ("second", Ok("?")), version], "CouldNotTell"),
+            (&[first, clean, control, ("version:go", Err("no"))], "Pass"),
+            (&[("first", Err("it hangs"))], "it hangs"),
+            (&[first, ("second", Err("it hangs"))], "it hangs"),
+            (&[first, clean, ("control", Err("it hangs")), version], "it hangs"),
+        ] {
+            assert_eq!(comes_to(said), expected, "{said:?}");
+        }
+    }
 }
