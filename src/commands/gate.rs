@@ -217,7 +217,7 @@ fn lines(row: &Row) -> Vec<String> {
 fn finding_lines(finding: &Finding) -> Vec<String> {
     let at = place(finding).map_or(String::new(), |place| format!("{place}  "));
     let message = finding.message.replace('\n', " ");
-    let mut lines = vec![format!("{at}{} {}: {message}", finding.severity.word(), finding.id)];
+    let mut lines = vec![format!("{at}{} {}: {message}", finding.severity.word(), finding.rule)];
     lines.extend(finding.trail.iter().map(|step| format!("  {step}")));
     lines.extend(
         finding
@@ -284,7 +284,7 @@ fn annotations(report: &GateReport) -> String {
             let kind = if finding.fails { "error" } else { "warning" };
             let mut properties = vec![format!(
                 "title={}",
-                property(&format!("{}: {}", word(row.check), finding.id))
+                property(&format!("{}: {}", word(row.check), finding.rule))
             )];
             if let Some(file) = &finding.file {
                 properties.insert(0, format!("file={}", property(file)));

@@ -83,7 +83,6 @@ impl<'a> Bench<'a> {
             Content::Changed(file, by) => place.write(&planted.at, by(&self.scene.tree.read(file)?)),
             Content::Given(given, file) => place.copy(&planted.at, &self.scene.given(*given)?.join(file)),
         }
-        .map(|_| ())
     }
 
     fn word(&self, word: &Word, place: &Place) -> Result<OsString, Failure> {
@@ -157,20 +156,19 @@ impl Place {
     }
 
     /// Writes a file below it, making its directories.
-    fn write(&self, below: &str, bytes: impl AsRef<[u8]>) -> Result<PathBuf, Failure> {
-        let path = self.path.join(below);
-        let made = path.parent().map_or(Ok(()), std::fs::create_dir_all);
-        made.and_then(|()| std::fs::write(&path, bytes))
-            .map_err(|error| Failure::io("write", &path, error))?;
-        Ok(path)
+    fn write(&self, below: &str, bytes: impl AsRef<[u8]>) -> Result<(), Failure> {
+        self.make(below, |path| std::fs::write(path, bytes))
     }
 
     /// Copies a file into it.
-    fn copy(&self, below: &str, from: &Path) -> Result<PathBuf, Failure> {
+    fn copy(&self, below: &str, from: &Path) -> Result<(), Failure> {
+        self.make(below, |path| std::fs::copy(from, path).map(|_| ()))
+    }
+
+    fn make(&self, below: &str, how: impl FnOnce(&Path) -> std::io::Result<()>) -> Result<(), Failure> {
         let path = self.path.join(below);
         let made = path.parent().map_or(Ok(()), std::fs::create_dir_all);
-        made.and_then(|()| std::fs::copy(from, &path))
-            .map_err(|error| Failure::io("copy", from, error))?;
-        Ok(path)
+        let made = made.and_then(|()| how(&path));
+        made.map_err(|error| Failure::io("write", Path::new(PLACE).join(below), error))
     }
 }

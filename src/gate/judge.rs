@@ -153,7 +153,7 @@ pub(super) fn judge(check: Check, tool: &str, answer: Answer, policy: Severity) 
     }
     reading
         .findings
-        .sort_by(|a, b| (b.severity, &a.file, a.line, &a.id).cmp(&(a.severity, &b.file, b.line, &b.id)));
+        .sort_by(|a, b| (b.severity, &a.file, a.line, &a.rule).cmp(&(a.severity, &b.file, b.line, &b.rule)));
     reading.findings.dedup();
     let fails = reading.findings.iter().any(|finding| finding.fails);
     if !fails && reading.doubts.is_empty() && reading.control != Control::Found {
@@ -230,12 +230,15 @@ pub(super) fn sum(mut rows: Vec<Row>, policy: Severity) -> GateReport {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Level;
+    use super::super::{Class, Level};
     use super::*;
 
     fn row(tool: &str, level: Option<Level>, doubts: usize, control: Control) -> Row {
         let reading = Reading {
-            findings: level.map(|level| Finding::new("X1", level, "x")).into_iter().collect(),
+            findings: level
+                .map(|level| Finding::new(Class::Lint, "X1", level, "x"))
+                .into_iter()
+                .collect(),
             doubts: (0..doubts).map(|n| Reason::new(n.to_string())).collect(),
             control,
             ..Reading::new()

@@ -18,6 +18,6 @@ mod tree;
 pub mod tools;
 
 pub use ask::Request;
-pub use finding::{Finding, Level};
+pub use finding::{Class, Finding, Fix, Level};
 pub use judge::{Control, GateReport, Reason, Row, Verdict};
 pub use run::{Event, run};

@@ -242,7 +242,7 @@ fn turn(adapter: &dyn Adapter, scene: &Scene<'_>, done: &Done, steps: Vec<Step>)
 mod tests {
     use super::super::step::Raw;
     use super::super::tree::{Gap, Tree};
-    use super::super::{Finding, Level};
+    use super::super::{Class, Finding, Level};
     use super::*;
     use crate::config::environment::Environment;
     use crate::config::service::Severity;
@@ -280,7 +280,7 @@ mod tests {
         fn read(&self, _: &Scene<'_>, done: &Done) -> Result<Reading, Reason> {
             let mut reading = Reading::new();
             match &done.raw("second")?.stdout[..] {
-                b"bad" => reading.findings.push(Finding::new("X1", Level::High, "x")),
+                b"bad" => reading.findings.push(Finding::new(Class::Lint, "X1", Level::High, "x")),
                 b"?" => reading.doubt(Reason::new("?")),
                 _ => {}
             }

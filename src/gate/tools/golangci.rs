@@ -9,7 +9,7 @@ use super::super::adapter::{Adapter, Reading, counted};
 use super::super::scene::Scene;
 use super::super::step::{Content, Directory, Done, Raw, Step, Word};
 use super::super::tree::Gap;
-use super::super::{Control, Finding, Level, Reason};
+use super::super::{Class, Control, Finding, Level, Reason};
 use super::go::{self, Go, Module, id, packages, reconcile, sources};
 use crate::config::service::Check;
 use crate::failure::Kind;
@@ -232,7 +232,7 @@ fn weigh(said: Said, code: i32, root: &Path, reading: &mut Reading) {
         } else {
             Level::of(&issue.severity)
         };
-        let finding = Finding::new(issue.from_linter, level, issue.text).at(file, Some(issue.pos.line));
+        let finding = Finding::new(Class::Lint, issue.from_linter, level, issue.text).at(file, Some(issue.pos.line));
         if !reading.findings.contains(&finding) {
             reading.findings.push(finding);
         }
@@ -298,7 +298,7 @@ mod tests {
         let message = "Error return value of `f.Close` is not checked";
         assert_eq!(
             reading.findings,
-            [Finding::new("errcheck", Level::High, message).at("main.go", Some(10))]
+            [Finding::new(Class::Lint, "errcheck", Level::High, message).at("main.go", Some(10))]
         );
         assert!(reading.doubts.is_empty());
     }

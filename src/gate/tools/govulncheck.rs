@@ -12,7 +12,7 @@ use super::super::given::Given;
 use super::super::scene::Scene;
 use super::super::step::{Content, Done, Raw, Step, Word};
 use super::super::tree::Gap;
-use super::super::{Control, Finding, Level, Reason};
+use super::super::{Class, Control, Finding, Fix, Level, Reason};
 use super::go::{self, Go, Module, id, packages, reconcile, sources};
 use crate::config::service::Check;
 use crate::failure::{Failure, Kind};
@@ -80,8 +80,16 @@ struct Sbom {
 #[derive(Deserialize)]
 struct Osv {
     id: String,
-    #[serde(default)]
+    #[serde(flatten)]
+    about: About,
+}
+
+/// What the database has to say of one vulnerability.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct About {
     summary: String,
+    aliases: BTreeSet<String>,
 }
 
 #[derive(Deserialize)]
@@ -117,7 +125,7 @@ struct Position {
 struct Said {
     config: Config,
     roots: BTreeSet<String>,
-    summaries: BTreeMap<String, String>,
+    known: BTreeMap<String, About>,
     found: Vec<Found>,
 }
 
@@ -308,7 +316,7 @@ fn stream(stdout: &[u8]) -> Result<Said, String> {
             boms += 1;
         }
         if let Some(osv) = message.osv {
-            said.summaries.insert(osv.id, osv.summary);
+            said.known.insert(osv.id, osv.about);
         }
         if let Some(found) = message.finding.filter(|found| !found.trace.is_empty()) {
             said.found.push(found);
@@ -332,9 +340,9 @@ fn weigh(said: Said, directory: &str, reading: &mut Reading) {
         }
     }
     for found in deepest.into_values() {
-        let summary = said.summaries.get(&found.osv).map_or("", String::as_str);
-        let finding = finding(&found, summary, directory);
-        let same = |known: &&mut Finding| known.id == finding.id && known.message == finding.message;
+        let nothing = About::default();
+        let finding = finding(&found, said.known.get(&found.osv).unwrap_or(&nothing), directory);
+        let same = |known: &&mut Finding| known.rule == finding.rule && known.message == finding.message;
         if reading.findings.iter_mut().find(same).is_none() {
             reading.findings.push(finding);
         }
@@ -346,7 +354,7 @@ fn depth(found: &Found) -> u8 {
     u8::from(!first.package.is_empty()) + u8::from(!first.function.is_empty())
 }
 
-fn finding(found: &Found, summary: &str, directory: &str) -> Finding {
+fn finding(found: &Found, about: &About, directory: &str) -> Finding {
     let first = &found.trace[0];
     // The database gives no severities: what is called is unknown, and so counts; what is not called is low.
     let (level, how) = match depth(found) {
@@ -354,12 +362,10 @@ fn finding(found: &Found, summary: &str, directory: &str) -> Finding {
         1 => (Level::Low, "imported, not called"),
         _ => (Level::Low, "required, not imported"),
     };
-    let fixed = match found.fixed_version.as_str() {
-        "" => "no fix yet".to_owned(),
-        version => format!("fixed in {version}"),
-    };
-    let text = format!("{how}: {} {} ({fixed}) {summary}", first.module, first.version);
-    let mut finding = Finding::new(&found.osv, level, text.trim_end());
+    let fix = Fix::of(&found.fixed_version);
+    let text = format!("{how}: {} {} ({fix}) {}", first.module, first.version, about.summary);
+    let mut finding = Finding::new(Class::Vulnerability, &found.osv, level, text.trim_end());
+    finding.aliases.clone_from(&about.aliases);
     let own = found.trace.iter().rev().skip_while(|frame| frame.position.is_none());
     let path = |position: &Position| match directory {
         "" => position.filename.clone(),
@@ -382,11 +388,14 @@ fn finding(found: &Found, summary: &str, directory: &str) -> Finding {
             ));
         }
     }
-    finding.hint = match (found.fixed_version.as_str(), first.module.as_str()) {
-        ("", _) => None,
-        (version, "stdlib" | "toolchain") => Some(format!("build with Go {}", version.trim_start_matches('v'))),
-        (version, module) => Some(format!("go get {module}@{version}")),
+    finding.hint = match (&fix, first.module.as_str()) {
+        (Fix::None, _) => None,
+        (Fix::Available(version), "stdlib" | "toolchain") => {
+            Some(format!("build with Go {}", version.trim_start_matches('v')))
+        }
+        (Fix::Available(version), module) => Some(format!("go get {module}@{version}")),
     };
+    finding.fix = Some(fix);
     finding
 }
 
@@ -445,7 +454,7 @@ mod tests {
         "db_last_modified":"2026-11-01T00:00:00Z","go_version":"go1.26.8","scan_level":"symbol","scan_mode":"source"}}
         {"SBOM":{"go_version":"go1.26.8","modules":[{"path":"example.com/c"}],"roots":["example.com/c"]}}
         {"progress":{"message":"Checking"}}
-        {"osv":{"id":"GO-2021-0113","summary":"Out-of-bounds read"}}
+        {"osv":{"id":"GO-2021-0113","aliases":["CVE-2021-38561","GHSA-ppp9-7jff-5vj2"],"summary":"Out-of-bounds read"}}
         {"finding":{"osv":"GO-2021-0113","fixed_version":"v0.3.7","trace":[{"module":"golang.org/x/text","version":"v0.3.6"}]}}
         {"finding":{"osv":"GO-2021-0113","fixed_version":"v0.3.7","trace":[{"module":"golang.org/x/text","version":"v0.3.6","package":"golang.org/x/text/language",
          "function":"Parse","position":{"filename":"language/language.go","line":3}},{"module":"example.com/c","package":"example.com/c","function":"main",
@@ -463,6 +472,8 @@ mod tests {
             "reachable: golang.org/x/text v0.3.6 (fixed in v0.3.7) Out-of-bounds read"
         );
         assert_eq!(finding.trail, ["sub/main.go:5 calls language.Parse"]);
+        assert_eq!(finding.fix, Some(Fix::of("v0.3.7")));
+        assert!(finding.aliases.contains("CVE-2021-38561") && finding.aliases.len() == 2);
         assert_eq!(finding.hint.as_deref(), Some("go get golang.org/x/text@v0.3.7"));
     }
 

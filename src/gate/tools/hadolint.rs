@@ -8,7 +8,7 @@ use super::super::adapter::{Adapter, Reading, counted};
 use super::super::scene::Scene;
 use super::super::step::{Content, Done, Step};
 use super::super::tree::{Gap, is_dockerfile};
-use super::super::{Control, Finding, Level, Reason};
+use super::super::{Class, Control, Finding, Level, Reason};
 use crate::config::service::Check;
 use crate::failure::Kind;
 use crate::process::Tool;
@@ -141,7 +141,7 @@ fn weigh(reading: &mut Reading, said: Vec<Said>, code: i32, copies: &BTreeMap<St
             reading.doubt(reason);
             continue;
         }
-        let finding = Finding::new(said.code, Level::of(&said.level), said.message);
+        let finding = Finding::new(Class::Misconfiguration, said.code, Level::of(&said.level), said.message);
         reading.findings.push(finding.at(file.clone(), Some(said.line)));
     }
 }
@@ -166,9 +166,9 @@ mod tests {
     fn findings_are_named_by_the_users_file() {
         let reading = weighed(SAID, 1);
         assert_eq!(reading.control, Control::Found);
-        let finding =
-            Finding::new("DL3007", Level::Medium, "Using latest is prone to errors").at("Dockerfile", Some(1));
-        assert_eq!(reading.findings, [finding]);
+        let message = "Using latest is prone to errors";
+        let finding = Finding::new(Class::Misconfiguration, "DL3007", Level::Medium, message);
+        assert_eq!(reading.findings, [finding.at("Dockerfile", Some(1))]);
     }
 
     #[test]
