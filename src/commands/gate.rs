@@ -155,9 +155,10 @@ impl Report for GateReport {
             Some(version) => format!("{} {version}", row.tool),
             None => row.tool.clone(),
         };
-        let width = self.rows.iter().map(|row| tool(row).chars().count()).max().unwrap_or(0);
+        let rows = shown(self);
+        let width = rows.iter().map(|row| tool(row).chars().count()).max().unwrap_or(0);
         let indent = 6 + 2 + 10 + 2 + width + 2;
-        for row in &self.rows {
+        for row in rows {
             let painted = match row.verdict {
                 Verdict::Pass => page.paint.good("PASS"),
                 Verdict::Fail => page.paint.bad("FAIL"),
@@ -182,6 +183,14 @@ impl Report for GateReport {
             page.line(format!("  report: {kept}"));
         }
     }
+}
+
+/// The rows that say something: that a tool has nothing to look at is worth a line where that is so for the whole check.
+fn shown(report: &GateReport) -> Vec<&Row> {
+    let applies = |row: &Row| row.verdict != Verdict::NotApplicable;
+    let made = report.checks(applies);
+    let rows = report.rows.iter();
+    rows.filter(|row| applies(row) || !made.contains(&row.check)).collect()
 }
 
 /// What is said about one row; the first line stands beside its name.
@@ -315,6 +324,42 @@ fn property(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn row(check: Check, tool: &str, verdict: Verdict) -> Row {
+        Row {
+            check,
+            tool: tool.to_owned(),
+            version: None,
+            verdict,
+            seen: String::new(),
+            control: Control::NotRun,
+            findings: Vec::new(),
+            reasons: Vec::new(),
+            notes: Vec::new(),
+            took: std::time::Duration::ZERO,
+        }
+    }
+
+    #[test]
+    fn a_tool_without_work_is_shown_where_the_whole_check_has_none() {
+        let report = GateReport {
+            verdict: Verdict::Pass,
+            fail_on: Severity::High,
+            failing: 0,
+            could_not_tell: 0,
+            rows: vec![
+                row(Check::Lint, "a", Verdict::NotApplicable),
+                row(Check::Lint, "b", Verdict::Pass),
+                row(Check::Audit, "c", Verdict::NotApplicable),
+                row(Check::Audit, "d", Verdict::NotApplicable),
+            ],
+            not_asked: Vec::new(),
+            kept: None,
+            took: std::time::Duration::ZERO,
+        };
+        let tools: Vec<&str> = shown(&report).iter().map(|row| row.tool.as_str()).collect();
+        assert_eq!(tools, ["b", "c", "d"]);
+    }
 
     #[test]
     fn an_annotation_cannot_be_broken_out_of() {
