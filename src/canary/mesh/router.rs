@@ -76,6 +76,13 @@ impl<'a> MeshRouter<'a> {
         self
     }
 
+    /// Goes on from this weight, which another driver of the release left.
+    #[must_use]
+    pub fn going_on(mut self, from: Option<Weight>) -> Self {
+        self.written = from.map(|to| Written { to, shown: false });
+        self
+    }
+
     /// Why the last weight is not in force yet.
     pub fn lag(&self) -> Option<&str> {
         self.lag.as_deref()
