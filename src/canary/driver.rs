@@ -13,8 +13,8 @@ use crate::config::units::Weight;
 use crate::failure::{Failure, Kind};
 use crate::process::{Clock, Interrupt};
 
-/// How long the driver sleeps at most before it asks whether it should stop.
-const PULSE: Duration = Duration::from_millis(20);
+/// How long it is until what was written is read back.
+const AT_ONCE: Duration = Duration::from_millis(20);
 
 /// How long it is between two looks at a weight that is not in force yet.
 const MOVING: Duration = Duration::from_millis(250);
@@ -91,8 +91,8 @@ impl<R: Router, M: Meter> Driver<'_, R, M> {
             }
             // What was written is read back at once; only an undisturbed step waits.
             self.pause(match decision.reason {
-                _ if !decision.effects.is_empty() => PULSE.min(interval),
-                Reason::Asked => PULSE.min(interval),
+                _ if !decision.effects.is_empty() => AT_ONCE.min(interval),
+                Reason::Asked => AT_ONCE.min(interval),
                 Reason::Settling | Reason::Returning | Reason::Lost => MOVING.min(interval),
                 _ => interval,
             });
@@ -173,7 +173,8 @@ impl<R: Router, M: Meter> Driver<'_, R, M> {
     fn pause(&mut self, interval: Duration) {
         let clock = Clock::start();
         while clock.elapsed() < interval && self.interrupt.asked().is_none() && !self.router.rang() {
-            std::thread::sleep(PULSE.min(interval.saturating_sub(clock.elapsed())));
+            // A bell and a signal wake it.
+            std::thread::park_timeout(interval.saturating_sub(clock.elapsed()));
         }
     }
 

@@ -72,6 +72,8 @@ pub struct Summary {
     pub promoted_by: Option<String>,
     /// What shows that somebody else moved traffic, if somebody did.
     pub others: Option<String>,
+    /// Why traffic could not be moved, or be seen where it is, the last time that it was so.
+    pub lost: Option<String>,
     /// Who asked for a step to be taken as done last.
     asker: Option<String>,
     began: u64,
@@ -99,6 +101,7 @@ impl Default for Summary {
             promoted_by: None,
             asker: None,
             others: None,
+            lost: None,
             began: 0,
             base: None,
             now: None,
@@ -128,6 +131,7 @@ impl Summary {
                 ..
             } => self.asker = Some(by.clone()),
             Input::Taken { why, .. } => self.others = Some(why.clone()),
+            Input::Lost { why, .. } => self.lost = Some(why.clone()),
             _ => {}
         }
         if decision.reason == Reason::Promoted {

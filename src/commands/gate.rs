@@ -10,7 +10,7 @@ use super::Context;
 use crate::config::service::{Check, Gate, Service, Severity};
 use crate::config::units::Span;
 use crate::failure::{Exit, Failure, Kind};
-use crate::gate::{self, CheckReport, Control, Event, Finding, GateReport, Request, Verdict};
+use crate::gate::{self, Control, Event, Finding, GateReport, Request, Row, Verdict};
 use crate::process::Interrupt;
 use crate::ui::{Output, Page, Report, clean, duration};
 
@@ -58,8 +58,10 @@ pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     let interrupt = Interrupt::watch()?;
     let progress = context.ui.progress("asking the tools");
     let mut report = gate::run(&request, &interrupt, &mut |event| match event {
-        Event::Started(check) => progress.says(&format!("{} …", word(check))),
-        Event::Ended(check, verdict) => progress.says(&format!("{}: {}", word(check), label(verdict))),
+        Event::Started(check, tool) => progress.says(&format!("{}: {tool} …", word(check))),
+        Event::Ended(check, tool, verdict) => {
+            progress.says(&format!("{}: {tool}: {}", word(check), label(verdict)));
+        }
     })?;
     drop(progress);
     if service.is_some() {
@@ -142,35 +144,31 @@ const fn label(verdict: Verdict) -> &'static str {
     }
 }
 
-/// So many findings of a check are shown to a person; the report has all.
+/// So many findings of a row are shown to a person; the report has all.
 const SHOWN: usize = 10;
 
 impl Report for GateReport {
-    const SCHEMA: &'static str = "msctl.gate.report/v1";
+    const SCHEMA: &'static str = "msctl.gate.report/v2";
 
     fn human(&self, page: &mut Page) {
-        let tool = |check: &CheckReport| match &check.version {
-            Some(version) => format!("{} {version}", check.tool),
-            None => check.tool.clone(),
+        let tool = |row: &Row| match &row.version {
+            Some(version) => format!("{} {version}", row.tool),
+            None => row.tool.clone(),
         };
-        let width = self
-            .checks
-            .iter()
-            .map(|check| tool(check).chars().count())
-            .max()
-            .unwrap_or(0);
+        let rows = shown(self);
+        let width = rows.iter().map(|row| tool(row).chars().count()).max().unwrap_or(0);
         let indent = 6 + 2 + 10 + 2 + width + 2;
-        for check in &self.checks {
-            let painted = match check.verdict {
+        for row in rows {
+            let painted = match row.verdict {
                 Verdict::Pass => page.paint.good("PASS"),
                 Verdict::Fail => page.paint.bad("FAIL"),
                 Verdict::CouldNotTell => page.paint.doubt("????"),
                 Verdict::NotApplicable => page.paint.faint("N/A "),
             };
-            let mut lines = lines(check).into_iter();
+            let mut lines = lines(row).into_iter();
             let first = lines.next().unwrap_or_default();
-            let time = duration(std::time::Duration::from_millis(check.took_ms));
-            let name = format!("{:10}  {:width$}", word(check.check), clean(&tool(check)));
+            let time = duration(row.took);
+            let name = format!("{:10}  {:width$}", word(row.check), clean(&tool(row)));
             page.line(format!(
                 "  {painted}  {name}  {}   {}",
                 clean(&first),
@@ -187,30 +185,38 @@ impl Report for GateReport {
     }
 }
 
-/// What is said about one check; the first line stands beside its name.
-fn lines(check: &CheckReport) -> Vec<String> {
+/// The rows that say something: that a tool has nothing to look at is worth a line where that is so for the whole check.
+fn shown(report: &GateReport) -> Vec<&Row> {
+    let applies = |row: &Row| row.verdict != Verdict::NotApplicable;
+    let made = report.checks(applies);
+    let rows = report.rows.iter();
+    rows.filter(|row| applies(row) || !made.contains(&row.check)).collect()
+}
+
+/// What is said about one row; the first line stands beside its name.
+fn lines(row: &Row) -> Vec<String> {
     let mut lines = Vec::new();
-    match check.verdict {
+    match row.verdict {
         Verdict::Pass => {
-            let found = counted(check.findings.len(), "finding");
-            let control = if check.control == Control::Found {
+            let found = counted(row.findings.len(), "finding");
+            let control = if row.control == Control::Found {
                 " · control found"
             } else {
                 ""
             };
-            lines.push(format!("{found} in {}{control}", check.seen));
+            lines.push(format!("{found} in {}{control}", row.seen));
         }
-        Verdict::NotApplicable => lines.extend(check.notes.first().cloned()),
+        Verdict::NotApplicable => lines.extend(row.notes.first().cloned()),
         Verdict::Fail | Verdict::CouldNotTell => {}
     }
-    let failing = check.findings.iter().filter(|finding| finding.fails);
+    let failing = row.findings.iter().filter(|finding| finding.fails);
     for finding in failing.clone().take(SHOWN) {
         lines.extend(finding_lines(finding));
     }
     if failing.clone().count() > SHOWN {
         lines.push(format!("… and {} more, all in --output json", failing.count() - SHOWN));
     }
-    for reason in &check.reasons {
+    for reason in &row.reasons {
         lines.push(format!("could not tell: {}", reason.text.replace('\n', " ")));
         lines.extend(reason.hints.iter().map(|hint| format!("hint: {hint}")));
     }
@@ -220,7 +226,7 @@ fn lines(check: &CheckReport) -> Vec<String> {
 fn finding_lines(finding: &Finding) -> Vec<String> {
     let at = place(finding).map_or(String::new(), |place| format!("{place}  "));
     let message = finding.message.replace('\n', " ");
-    let mut lines = vec![format!("{at}{} {}: {message}", finding.severity.word(), finding.id)];
+    let mut lines = vec![format!("{at}{} {}: {message}", finding.severity.word(), finding.rule)];
     lines.extend(finding.trail.iter().map(|step| format!("  {step}")));
     lines.extend(
         finding
@@ -247,12 +253,8 @@ fn last(report: &GateReport, page: &Page) -> String {
         number => format!("; {number} checks could not tell"),
     };
     let policy = format!("{:?}", report.fail_on).to_lowercase();
-    let time = duration(std::time::Duration::from_millis(report.took_ms));
-    let made = report
-        .checks
-        .iter()
-        .filter(|check| check.verdict == Verdict::Pass)
-        .count();
+    let time = duration(report.took);
+    let made = report.checks(|row| row.verdict == Verdict::Pass).len();
     match report.verdict {
         Verdict::Fail => {
             let found = counted(report.failing, "finding");
@@ -286,12 +288,12 @@ fn counted(number: usize, what: &str) -> String {
 /// GitHub's workflow commands, one a finding and one a reason.
 fn annotations(report: &GateReport) -> String {
     let mut text = String::new();
-    for check in &report.checks {
-        for finding in &check.findings {
+    for row in &report.rows {
+        for finding in &row.findings {
             let kind = if finding.fails { "error" } else { "warning" };
             let mut properties = vec![format!(
                 "title={}",
-                property(&format!("{}: {}", word(check.check), finding.id))
+                property(&format!("{}: {}", word(row.check), finding.rule))
             )];
             if let Some(file) = &finding.file {
                 properties.insert(0, format!("file={}", property(file)));
@@ -301,8 +303,8 @@ fn annotations(report: &GateReport) -> String {
             }
             _ = writeln!(text, "::{kind} {}::{}", properties.join(","), escaped(&finding.message));
         }
-        for reason in &check.reasons {
-            let title = property(&format!("{}: could not tell", word(check.check)));
+        for reason in &row.reasons {
+            let title = property(&format!("{}: could not tell", word(row.check)));
             _ = writeln!(text, "::warning title={title}::{}", escaped(&reason.text));
         }
     }
@@ -322,6 +324,42 @@ fn property(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn row(check: Check, tool: &str, verdict: Verdict) -> Row {
+        Row {
+            check,
+            tool: tool.to_owned(),
+            version: None,
+            verdict,
+            seen: String::new(),
+            control: Control::NotRun,
+            findings: Vec::new(),
+            reasons: Vec::new(),
+            notes: Vec::new(),
+            took: std::time::Duration::ZERO,
+        }
+    }
+
+    #[test]
+    fn a_tool_without_work_is_shown_where_the_whole_check_has_none() {
+        let report = GateReport {
+            verdict: Verdict::Pass,
+            fail_on: Severity::High,
+            failing: 0,
+            could_not_tell: 0,
+            rows: vec![
+                row(Check::Lint, "a", Verdict::NotApplicable),
+                row(Check::Lint, "b", Verdict::Pass),
+                row(Check::Audit, "c", Verdict::NotApplicable),
+                row(Check::Audit, "d", Verdict::NotApplicable),
+            ],
+            not_asked: Vec::new(),
+            kept: None,
+            took: std::time::Duration::ZERO,
+        };
+        let tools: Vec<&str> = shown(&report).iter().map(|row| row.tool.as_str()).collect();
+        assert_eq!(tools, ["b", "c", "d"]);
+    }
 
     #[test]
     fn an_annotation_cannot_be_broken_out_of() {

@@ -1,5 +1,8 @@
 //! What a tool found, in the gate's own words. Pure.
 
+use std::collections::BTreeSet;
+use std::fmt;
+
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -56,11 +59,59 @@ impl Level {
     }
 }
 
+/// What a finding is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Class {
+    /// The code.
+    Lint,
+    /// What the code or the image depends on.
+    Vulnerability,
+    /// What should not be in the tree.
+    Secret,
+    /// A Dockerfile or a manifest.
+    Misconfiguration,
+}
+
+/// Whether something newer is free of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Fix {
+    /// The database knows of nothing.
+    None,
+    /// This version, as the database writes it.
+    Available(String),
+}
+
+impl Fix {
+    /// What a database says, where an empty word means none.
+    pub fn of(version: &str) -> Self {
+        match version {
+            "" => Self::None,
+            version => Self::Available(version.to_owned()),
+        }
+    }
+}
+
+impl fmt::Display for Fix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::None => f.write_str("no fix yet"),
+            Self::Available(version) => write!(f, "fixed in {version}"),
+        }
+    }
+}
+
 /// One thing that a tool found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Finding {
-    /// The tool's own name for it, such as `DL3007`.
-    pub id: String,
+    /// The tool's own name for it, such as `DL3007` or `CVE-2021-38561`.
+    pub rule: String,
+    /// Other names for the same, as the tool's database has them.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub aliases: BTreeSet<String>,
+    /// What it is about.
+    pub class: Class,
     /// How grave it is.
     pub severity: Level,
     /// Where, from the service's directory.
@@ -77,21 +128,27 @@ pub struct Finding {
     /// What to do.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
+    /// Of a vulnerability.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fix: Option<Fix>,
     /// Whether the policy lets it fail the gate.
     pub fails: bool,
 }
 
 impl Finding {
     /// A finding without a place.
-    pub fn new(id: impl Into<String>, severity: Level, message: impl Into<String>) -> Self {
+    pub fn new(class: Class, rule: impl Into<String>, severity: Level, message: impl Into<String>) -> Self {
         Self {
-            id: id.into(),
+            rule: rule.into(),
+            aliases: BTreeSet::new(),
+            class,
             severity,
             file: None,
             line: None,
             message: message.into(),
             trail: Vec::new(),
             hint: None,
+            fix: None,
             fails: false,
         }
     }
@@ -108,6 +165,23 @@ impl Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_fix_is_there_or_not() {
+        let finding = |version| Finding {
+            fix: Some(Fix::of(version)),
+            ..Finding::new(Class::Vulnerability, "CVE-1", Level::High, "x")
+        };
+        let written = |version| serde_json::to_value(finding(version)).expect("JSON")["fix"].to_string();
+        assert_eq!(
+            (&written("")[..], &written("1.2")[..]),
+            (r#""none""#, r#"{"available":"1.2"}"#)
+        );
+        assert_eq!(
+            (Fix::of("").to_string(), Fix::of("1.2").to_string()),
+            ("no fix yet".into(), "fixed in 1.2".into())
+        );
+    }
 
     #[test]
     fn an_unknown_severity_fails_under_every_policy() {

@@ -1,9 +1,13 @@
 //! From what a check saw to its verdict, and from all checks to the gate's. Pure: a tool never decides.
 
+use std::collections::BTreeSet;
+use std::time::Duration;
+
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Finding;
+use super::adapter::Reading;
 use crate::config::service::{Check, Severity};
 use crate::failure::{Failure, Kind};
 
@@ -81,67 +85,27 @@ impl From<Failure> for Reason {
     }
 }
 
-/// What a check saw.
+/// Whether there was something to look at, and what was seen.
 #[derive(Clone, Debug)]
-pub(super) struct Evidence {
-    pub(super) tool: &'static str,
-    pub(super) version: Option<String>,
-    pub(super) findings: Vec<Finding>,
-    pub(super) doubts: Vec<Reason>,
-    pub(super) notes: Vec<String>,
-    /// Such as `3 files`.
-    pub(super) seen: String,
-    pub(super) control: Control,
-    /// Why the check does not apply; then the rest is empty.
-    pub(super) not_applicable: Option<String>,
+pub(super) enum Answer {
+    /// Nothing, and why.
+    Nothing(String),
+    /// This.
+    Saw(Reading),
 }
 
-impl Evidence {
-    pub(super) fn of(tool: &'static str) -> Self {
-        Self {
-            tool,
-            version: None,
-            findings: Vec::new(),
-            doubts: Vec::new(),
-            notes: Vec::new(),
-            seen: String::new(),
-            control: Control::NotRun,
-            not_applicable: None,
-        }
-    }
-
-    pub(super) fn not_applicable(tool: &'static str, why: impl Into<String>) -> Self {
-        Self {
-            not_applicable: Some(why.into()),
-            ..Self::of(tool)
-        }
-    }
-
-    pub(super) fn doubt(&mut self, reason: impl Into<Reason>) {
-        let reason = reason.into();
-        if !self.doubts.contains(&reason) {
-            self.doubts.push(reason);
-        }
-    }
-
-    /// Whether a pass would be asked of it, so that the control has to be found.
-    pub(super) fn needs_control(&self, policy: Severity) -> bool {
-        self.doubts.is_empty() && !self.findings.iter().any(|finding| finding.severity.fails(policy))
-    }
-}
-
-/// One check in the report.
+/// One tool under one check.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
-pub struct CheckReport {
+pub struct Row {
     /// Which check.
     pub check: Check,
-    /// Its answer.
-    pub verdict: Verdict,
     /// The program that looked.
     pub tool: String,
     /// Its version, as it said.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
+    /// The answer of the check by this tool.
+    pub verdict: Verdict,
     /// What it looked at, such as `3 files`.
     pub seen: String,
     /// The positive control.
@@ -152,49 +116,60 @@ pub struct CheckReport {
     pub reasons: Vec<Reason>,
     /// What a reader should know.
     pub notes: Vec<String>,
-    /// How long it took.
-    pub took_ms: u64,
+    /// How long its steps took together. Not written: the same tree gives the same report.
+    #[serde(skip)]
+    pub took: Duration,
 }
 
-/// The answer of one check.
-pub(super) fn judge(check: Check, evidence: Evidence, policy: Severity, took_ms: u64) -> CheckReport {
-    let mut evidence = evidence;
-    for finding in &mut evidence.findings {
+impl Row {
+    fn new(check: Check, tool: &str, verdict: Verdict, reading: Reading) -> Self {
+        Self {
+            check,
+            tool: tool.to_owned(),
+            version: reading.version,
+            verdict,
+            seen: reading.seen,
+            control: reading.control,
+            findings: reading.findings,
+            reasons: reading.doubts,
+            notes: reading.notes,
+            took: Duration::ZERO,
+        }
+    }
+}
+
+/// The answer of one tool under one check.
+pub(super) fn judge(check: Check, tool: &str, answer: Answer, policy: Severity) -> Row {
+    let mut reading = match answer {
+        Answer::Saw(reading) => reading,
+        Answer::Nothing(why) => {
+            let mut reading = Reading::new();
+            reading.notes.push(why);
+            return Row::new(check, tool, Verdict::NotApplicable, reading);
+        }
+    };
+    for finding in &mut reading.findings {
         finding.fails = finding.severity.fails(policy);
     }
-    evidence
+    reading
         .findings
-        .sort_by(|a, b| (b.severity, &a.file, a.line, &a.id).cmp(&(a.severity, &b.file, b.line, &b.id)));
-    evidence.findings.dedup();
-    let fails = evidence.findings.iter().any(|finding| finding.fails);
-    if evidence.not_applicable.is_none() && !fails && evidence.doubts.is_empty() && evidence.control != Control::Found {
-        let text = format!("`{}` did not find what was planted for it to find", evidence.tool);
-        evidence.doubts.push(Reason::new(text));
+        .sort_by(|a, b| (b.severity, &a.file, a.line, &a.rule).cmp(&(a.severity, &b.file, b.line, &b.rule)));
+    reading.findings.dedup();
+    let fails = reading.findings.iter().any(|finding| finding.fails);
+    if !fails && reading.doubts.is_empty() && reading.control != Control::Found {
+        let text = format!("`{tool}` did not find what was planted for it to find");
+        reading.doubts.push(Reason::new(text));
     }
-    let verdict = match (&evidence.not_applicable, fails) {
-        (Some(why), _) => {
-            evidence.notes.insert(0, why.clone());
-            Verdict::NotApplicable
-        }
-        (None, true) => Verdict::Fail,
-        (None, false) if evidence.doubts.is_empty() => Verdict::Pass,
-        (None, false) => Verdict::CouldNotTell,
+    let verdict = match (fails, reading.doubts.is_empty()) {
+        (true, _) => Verdict::Fail,
+        (false, true) => Verdict::Pass,
+        (false, false) => Verdict::CouldNotTell,
     };
-    CheckReport {
-        check,
-        verdict,
-        tool: evidence.tool.to_owned(),
-        version: evidence.version,
-        seen: evidence.seen,
-        control: evidence.control,
-        findings: evidence.findings,
-        reasons: evidence.doubts,
-        notes: evidence.notes,
-        took_ms,
-    }
+    Row::new(check, tool, verdict, reading)
 }
 
-/// `msctl.gate.report/v1`: the answer of the gate.
+/// `msctl.gate.report/v2`: the answer of the gate. The same tree, tools, databases and policy give the same bytes, but for
+/// what is said about the age of a database.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct GateReport {
     /// FAIL before could-not-tell before PASS. With nothing to look at, it could not tell.
@@ -205,20 +180,33 @@ pub struct GateReport {
     pub failing: usize,
     /// Checks that could not tell, also beside a FAIL.
     pub could_not_tell: usize,
-    /// In the order of `msctl gate --help`.
-    pub checks: Vec<CheckReport>,
+    /// One for each tool of each check, in the order of `msctl gate --help`.
+    pub rows: Vec<Row>,
     /// Checks that neither msctl.yaml nor the command line asked for.
     pub not_asked: Vec<Check>,
     /// Where the report was kept, from the service's directory.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kept: Option<String>,
-    /// How long it took.
-    pub took_ms: u64,
+    /// How long it took. Not written.
+    #[serde(skip)]
+    pub took: Duration,
+}
+
+impl GateReport {
+    /// The checks with a row of which this is so.
+    pub fn checks(&self, is_so: impl Fn(&Row) -> bool) -> BTreeSet<Check> {
+        checks(&self.rows, is_so)
+    }
+}
+
+fn checks(rows: &[Row], is_so: impl Fn(&Row) -> bool) -> BTreeSet<Check> {
+    rows.iter().filter(|row| is_so(row)).map(|row| row.check).collect()
 }
 
 /// The answer of the gate.
-pub(super) fn sum(checks: Vec<CheckReport>, policy: Severity, took_ms: u64) -> GateReport {
-    let has = |verdict| checks.iter().any(|check| check.verdict == verdict);
+pub(super) fn sum(mut rows: Vec<Row>, policy: Severity) -> GateReport {
+    rows.sort_by(|a, b| (a.check, &a.tool).cmp(&(b.check, &b.tool)));
+    let has = |verdict| rows.iter().any(|row| row.verdict == verdict);
     let verdict = if has(Verdict::Fail) {
         Verdict::Fail
     } else if has(Verdict::CouldNotTell) || !has(Verdict::Pass) {
@@ -226,38 +214,36 @@ pub(super) fn sum(checks: Vec<CheckReport>, policy: Severity, took_ms: u64) -> G
     } else {
         Verdict::Pass
     };
-    let findings = checks.iter().flat_map(|check| &check.findings);
+    let findings = rows.iter().flat_map(|row| &row.findings);
+    let asked = checks(&rows, |_| true);
     GateReport {
         verdict,
         fail_on: policy,
         failing: findings.filter(|finding| finding.fails).count(),
-        could_not_tell: checks.iter().filter(|check| !check.reasons.is_empty()).count(),
-        not_asked: Check::ALL
-            .into_iter()
-            .filter(|check| checks.iter().all(|made| made.check != *check))
-            .collect(),
-        checks,
+        could_not_tell: checks(&rows, |row| !row.reasons.is_empty()).len(),
+        not_asked: Check::ALL.into_iter().filter(|check| !asked.contains(check)).collect(),
+        rows,
         kept: None,
-        took_ms,
+        took: Duration::ZERO,
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::Level;
+    use super::super::{Class, Level};
     use super::*;
 
-    fn evidence(level: Option<Level>, doubts: usize, control: Control) -> Evidence {
-        Evidence {
-            findings: level.map(|level| Finding::new("X1", level, "x")).into_iter().collect(),
+    fn row(tool: &str, level: Option<Level>, doubts: usize, control: Control) -> Row {
+        let reading = Reading {
+            findings: level
+                .map(|level| Finding::new(Class::Lint, "X1", level, "x"))
+                .into_iter()
+                .collect(),
             doubts: (0..doubts).map(|n| Reason::new(n.to_string())).collect(),
             control,
-            ..Evidence::of("trivy")
-        }
-    }
-
-    fn verdict(evidence: Evidence) -> Verdict {
-        judge(Check::Image, evidence, Severity::High, 0).verdict
+            ..Reading::new()
+        };
+        judge(Check::Image, tool, Answer::Saw(reading), Severity::High)
     }
 
     #[test]
@@ -273,27 +259,31 @@ mod tests {
             (Some(Level::High), 1, missed, Verdict::Fail),
             (Some(Level::Unknown), 0, not_run, Verdict::Fail),
         ] {
-            assert_eq!(
-                verdict(evidence(level, doubts, control)),
-                expected,
-                "{level:?} {doubts} {control:?}"
-            );
+            let verdict = row("trivy", level, doubts, control).verdict;
+            assert_eq!(verdict, expected, "{level:?} {doubts} {control:?}");
         }
     }
 
     #[test]
     fn no_goes_before_could_not_tell_goes_before_yes() {
-        let report = |evidence| judge(Check::Image, evidence, Severity::High, 0);
-        let pass = report(evidence(None, 0, Control::Found));
-        let fail = report(evidence(Some(Level::High), 0, Control::NotRun));
-        let doubt = report(evidence(None, 1, Control::NotRun));
-        let none = report(Evidence::not_applicable("trivy", "no image"));
-        let overall =
-            |checks: &[&CheckReport]| sum(checks.iter().map(|c| (*c).clone()).collect(), Severity::High, 0).verdict;
+        let pass = row("a", None, 0, Control::Found);
+        let fail = row("b", Some(Level::High), 0, Control::NotRun);
+        let doubt = row("c", None, 1, Control::NotRun);
+        let none = judge(Check::Image, "d", Answer::Nothing("no image".into()), Severity::High);
+        let overall = |rows: &[&Row]| sum(rows.iter().map(|row| (*row).clone()).collect(), Severity::High).verdict;
         assert_eq!(overall(&[&pass, &none]), Verdict::Pass);
         assert_eq!(overall(&[&pass, &doubt]), Verdict::CouldNotTell);
         assert_eq!(overall(&[&pass, &doubt, &fail]), Verdict::Fail);
         assert_eq!(overall(&[&none]), Verdict::CouldNotTell);
         assert_eq!(overall(&[]), Verdict::CouldNotTell);
+    }
+
+    #[test]
+    fn a_check_of_several_tools_is_counted_once() {
+        let rows = ["b", "a"].map(|tool| row(tool, None, 1, Control::Found));
+        let report = sum(rows.into(), Severity::High);
+        assert_eq!(report.could_not_tell, 1);
+        assert_eq!(report.rows.iter().map(|row| &row.tool).collect::<Vec<_>>(), ["a", "b"]);
+        assert!(!report.not_asked.contains(&Check::Image) && report.not_asked.len() == Check::ALL.len() - 1);
     }
 }

@@ -4,15 +4,20 @@
 //! had listed, it ended as a tool ends that has something to say, and it found what the gate had planted (the control).
 //! It must not know a terminal, nor how a report is shown.
 
+mod adapter;
+mod ask;
 mod bench;
 mod finding;
+mod given;
 mod judge;
 mod run;
+mod scene;
+mod step;
 mod tree;
 
 pub mod tools;
 
-pub use bench::Request;
-pub use finding::{Finding, Level};
-pub use judge::{CheckReport, Control, GateReport, Reason, Verdict};
+pub use ask::Request;
+pub use finding::{Class, Finding, Fix, Level};
+pub use judge::{Control, GateReport, Reason, Row, Verdict};
 pub use run::{Event, run};

@@ -1,23 +1,29 @@
-//! All checks of one run, two at a time, in a report whose order does not depend on who was first.
+//! The driver of one run: adapters say what they want run, two workers run it, adapters say what it means. The report does
+//! not depend on who was first.
 
-use std::sync::Mutex;
-use std::sync::PoisonError;
-use std::sync::mpsc::channel;
+use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
+use super::adapter::{Adapter, Reading};
 use super::bench::Bench;
-use super::judge::{Evidence, Reason, judge, sum};
-use super::{CheckReport, GateReport, Request, Verdict, tools};
+use super::judge::{Answer, judge, sum};
+use super::scene::Scene;
+use super::step::{Done, Ran, Step};
+use super::{Control, GateReport, Reason, Request, Row, Verdict, tools};
 use crate::config::service::Check;
-use crate::failure::{Failure, Kind};
+use crate::failure::Failure;
 use crate::process::{Clock, Interrupt};
 
 /// What happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// A check began.
-    Started(Check),
-    /// A check has its answer.
-    Ended(Check, Verdict),
+    /// A tool began to work on a check.
+    Started(Check, &'static str),
+    /// It has its answer.
+    Ended(Check, &'static str, Verdict),
 }
 
 /// Two tools at a time: most of them use more than one core.
@@ -26,71 +32,321 @@ const AT_ONCE: usize = 2;
 /// Makes the checks that are asked for. `tell` is called on this thread as things happen.
 pub fn run(request: &Request, interrupt: &Interrupt, tell: &mut dyn FnMut(Event)) -> Result<GateReport, Failure> {
     let clock = Clock::start();
-    let bench = Bench::new(request, interrupt, Clock::now())?;
-    let asked = Check::ALL.into_iter().filter(|check| request.checks.contains(check));
-    let waiting = Mutex::new(asked);
-    let (say, said) = channel();
-    let mut reports: Vec<CheckReport> = Vec::new();
-    std::thread::scope(|scope| {
+    let scene = Scene::of(request, Clock::now())?;
+    let bench = Bench::new(&scene, interrupt);
+    let (give, given) = channel();
+    let given = &Mutex::new(given);
+    let rows = std::thread::scope(|scope| {
+        let (say, said) = channel();
         for _ in 0..AT_ONCE {
-            let (say, waiting, bench) = (say.clone(), &waiting, &bench);
-            scope.spawn(move || {
-                while let Some(check) = next(waiting) {
-                    _ = say.send((Event::Started(check), None)); // the receiver outlives the scope
-                    let report = make(check, bench);
-                    _ = say.send((Event::Ended(check, report.verdict), Some(report)));
-                }
-            });
+            let (say, bench) = (say.clone(), &bench);
+            scope.spawn(move || work(given, &say, bench));
         }
-        drop(say);
-        for (event, report) in said {
-            tell(event);
-            reports.extend(report);
-        }
+        Drive::new(&bench, give).finish(&said, tell)
     });
     if let Some(kind) = interrupt.asked() {
         return Err(Failure::new(kind, "the gate was interrupted").note("No verdict was given."));
     }
-    reports.sort_by_key(|report| report.check);
-    Ok(sum(reports, request.fail_on, took_ms(&clock)))
+    let mut report = sum(rows, request.fail_on);
+    report.took = clock.elapsed();
+    Ok(report)
 }
 
-fn next(waiting: &Mutex<impl Iterator<Item = Check>>) -> Option<Check> {
-    waiting.lock().unwrap_or_else(PoisonError::into_inner).next()
+/// What a worker says of the step with this id.
+enum News {
+    Began(String),
+    Ended(String, Ran),
 }
 
-fn make(check: Check, bench: &Bench<'_>) -> CheckReport {
-    let clock = Clock::start();
-    let tool = match check {
-        Check::Dockerfile => "hadolint",
-        Check::Manifests | Check::Secrets | Check::Image => "trivy",
-        Check::Lint => "golangci-lint",
-        Check::Audit => "govulncheck",
-    };
-    let made = if bench.interrupt.asked().is_some() {
-        Err(Failure::new(Kind::Interrupted, "interrupted"))
-    } else {
-        match check {
-            Check::Dockerfile => tools::hadolint::check(bench),
-            Check::Manifests => tools::trivy::manifests::check(bench),
-            Check::Secrets => tools::trivy::secrets::check(bench),
-            Check::Image => tools::trivy::image::check(bench),
-            Check::Lint => tools::golangci::check(bench),
-            Check::Audit => tools::govulncheck::check(bench),
-        }
-    };
-    let mut evidence = made.unwrap_or_else(|failure| {
-        let mut evidence = Evidence::of(tool);
-        evidence.doubt(failure);
-        evidence
-    });
-    for gap in bench.tree.gaps(check) {
-        evidence.not_applicable = None;
-        evidence.doubt(Reason::new(gap));
+/// Takes the steps that are given, until no more can come.
+fn work(given: &Mutex<Receiver<Step>>, say: &Sender<News>, bench: &Bench<'_>) {
+    let next = || given.lock().unwrap_or_else(PoisonError::into_inner).recv();
+    while let Ok(step) = next() {
+        _ = say.send(News::Began(step.id.clone())); // nobody listens once every row has its answer
+        // A step without an answer would be waited for without end.
+        let ran = catch_unwind(AssertUnwindSafe(|| bench.take(&step))).unwrap_or_else(|_| Ran {
+            raw: Err(Reason::new(format!("msctl itself failed in the step `{}`", step.id))),
+            time: Duration::ZERO,
+        });
+        _ = say.send(News::Ended(step.id, ran));
     }
-    judge(check, evidence, bench.request.fail_on, took_ms(&clock))
 }
 
-fn took_ms(clock: &Clock) -> u64 {
-    u64::try_from(clock.elapsed().as_millis()).unwrap_or(u64::MAX)
+/// The rows of a run, on their way.
+struct Drive<'a> {
+    bench: &'a Bench<'a>,
+    give: Sender<Step>,
+    /// What was given out, by its id.
+    known: BTreeSet<String>,
+    done: Done,
+    open: Vec<Open>,
+    rows: Vec<Row>,
+}
+
+/// An adapter without an answer yet.
+struct Open {
+    adapter: &'static dyn Adapter,
+    /// The steps that it wanted.
+    wanted: BTreeSet<String>,
+    /// Whether one of them has.
+    has_begun: bool,
+}
+
+/// What an adapter comes to, with what is done.
+#[derive(Debug)]
+enum Turn {
+    /// These have to be run first.
+    Wants(Vec<Step>),
+    /// It has its answer.
+    Ends(Answer),
+}
+
+impl<'a> Drive<'a> {
+    fn new(bench: &'a Bench<'a>, give: Sender<Step>) -> Self {
+        let asked = tools::ALL
+            .iter()
+            .filter(|adapter| bench.scene.request.checks.contains(&adapter.check()));
+        let open = asked.map(|adapter| Open {
+            adapter: *adapter,
+            wanted: BTreeSet::new(),
+            has_begun: false,
+        });
+        Self {
+            bench,
+            give,
+            known: BTreeSet::new(),
+            done: Done::default(),
+            open: open.collect(),
+            rows: Vec::new(),
+        }
+    }
+
+    fn finish(mut self, said: &Receiver<News>, tell: &mut dyn FnMut(Event)) -> Vec<Row> {
+        self.ask(tell);
+        while !self.open.is_empty()
+            && let Ok(news) = said.recv()
+        {
+            match news {
+                News::Began(id) => self.tell_of(&id, tell),
+                News::Ended(id, ran) => {
+                    self.done.add(id, ran);
+                    self.ask(tell);
+                }
+            }
+        }
+        self.rows
+    }
+
+    fn tell_of(&mut self, step: &str, tell: &mut dyn FnMut(Event)) {
+        let new = self
+            .open
+            .iter_mut()
+            .filter(|open| !open.has_begun && open.wanted.contains(step));
+        for open in new {
+            open.has_begun = true;
+            tell(Event::Started(open.adapter.check(), open.adapter.tool().name));
+        }
+    }
+
+    /// Asks those whose steps are all done.
+    fn ask(&mut self, tell: &mut dyn FnMut(Event)) {
+        for mut open in std::mem::take(&mut self.open) {
+            if !open.wanted.iter().all(|id| self.done.has(id)) {
+                self.open.push(open);
+                continue;
+            }
+            let answer = match self.turn(&open) {
+                Ok(Turn::Wants(steps)) => {
+                    open.wanted.extend(steps.iter().map(|step| step.id.clone()));
+                    for step in steps.into_iter().filter(|step| self.known.insert(step.id.clone())) {
+                        _ = self.give.send(step); // the workers stay as long as this end does
+                    }
+                    self.open.push(open);
+                    continue;
+                }
+                Ok(Turn::Ends(answer)) => answer,
+                Err(reason) => without_answer(reason),
+            };
+            let row = self.row(&open, answer);
+            tell(Event::Ended(row.check, open.adapter.tool().name, row.verdict));
+            self.rows.push(row);
+        }
+    }
+
+    fn turn(&self, open: &Open) -> Result<Turn, Reason> {
+        let (adapter, scene) = (open.adapter, self.bench.scene);
+        if open.wanted.is_empty()
+            && let Some(why) = adapter.nothing(scene)?
+        {
+            return Ok(Turn::Ends(Answer::Nothing(why)));
+        }
+        let steps = adapter.steps(scene, &self.done);
+        if !steps.as_ref().is_ok_and(Vec::is_empty) {
+            self.bench.search.find(adapter.tool())?; // said first: without it anything else is in vain
+        }
+        turn(adapter, scene, &self.done, steps?)
+    }
+
+    fn row(&self, open: &Open, mut answer: Answer) -> Row {
+        let gaps = self.bench.scene.tree.gaps();
+        for gap in gaps.filter(|gap| open.adapter.concerns(gap)) {
+            let mut reading = match answer {
+                Answer::Saw(reading) => reading,
+                Answer::Nothing(_) => Reading::new(),
+            };
+            reading.doubt(Reason::new(gap.to_string()));
+            answer = Answer::Saw(reading);
+        }
+        let (check, tool) = (open.adapter.check(), open.adapter.tool().name);
+        let mut row = judge(check, tool, answer, self.bench.scene.request.fail_on);
+        row.took = self.done.time(&open.wanted);
+        row
+    }
+}
+
+/// What a row is whose adapter could not go on.
+fn without_answer(reason: Reason) -> Answer {
+    let mut reading = Reading::new();
+    reading.doubt(reason);
+    Answer::Saw(reading)
+}
+
+/// First all steps, then what they mean; then, where nothing else stands against a pass, the control.
+fn turn(adapter: &dyn Adapter, scene: &Scene<'_>, done: &Done, steps: Vec<Step>) -> Result<Turn, Reason> {
+    let open = |steps: Vec<Step>| -> Vec<Step> { steps.into_iter().filter(|step| !done.has(&step.id)).collect() };
+    let has_run = !steps.is_empty();
+    let wanted = open(steps);
+    if !wanted.is_empty() {
+        return Ok(Turn::Wants(wanted));
+    }
+    let mut reading = adapter.read(scene, done)?;
+    let mut besides = Vec::new();
+    if reading.control == Control::NotRun && reading.needs_control(scene.request.fail_on) {
+        besides = adapter.control(scene, done)?;
+    }
+    let version = Step::version(adapter.tool());
+    if has_run && reading.version.is_none() {
+        // A report without it is poorer, not wrong.
+        let said = done.find(&version.id).ok().flatten();
+        reading.version = said.and_then(|raw| adapter.tool().version_in(&raw.stdout));
+        besides.push(version);
+    }
+    let wanted = open(besides);
+    if wanted.is_empty() {
+        return Ok(Turn::Ends(Answer::Saw(reading)));
+    }
+    Ok(Turn::Wants(wanted))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::step::Raw;
+    use super::super::tree::{Gap, Tree};
+    use super::super::{Class, Finding, Level};
+    use super::*;
+    use crate::config::environment::Environment;
+    use crate::config::service::Severity;
+    use crate::process::{GO, Tool};
+
+    /// Reads what its steps say: `bad` is a finding, `?` a doubt.
+    struct Plain;
+
+    impl Adapter for Plain {
+        fn tool(&self) -> &'static Tool {
+            &GO
+        }
+
+        fn check(&self) -> Check {
+            Check::Lint
+        }
+
+        fn concerns(&self, _: &Gap<'_>) -> bool {
+            false
+        }
+
+        fn nothing(&self, _: &Scene<'_>) -> Result<Option<String>, Reason> {
+            Ok(None)
+        }
+
+        fn steps(&self, _: &Scene<'_>, done: &Done) -> Result<Vec<Step>, Reason> {
+            let second = done.find("first")?.map(|_| Step::new("second", &GO));
+            Ok([Step::new("first", &GO)].into_iter().chain(second).collect())
+        }
+
+        fn control(&self, _: &Scene<'_>, _: &Done) -> Result<Vec<Step>, Reason> {
+            Ok(vec![Step::new("control", &GO)])
+        }
+
+        fn read(&self, _: &Scene<'_>, done: &Done) -> Result<Reading, Reason> {
+            let mut reading = Reading::new();
+            match &done.raw("second")?.stdout[..] {
+                b"bad" => reading.findings.push(Finding::new(Class::Lint, "X1", Level::High, "x")),
+                b"?" => reading.doubt(Reason::new("?")),
+                _ => {}
+            }
+            if done.find("control")?.is_some() {
+                reading.control = Control::Found;
+            }
+            Ok(reading)
+        }
+    }
+
+    /// What `Plain` comes to where these steps have said this: the steps it wants, or its verdict.
+    fn comes_to(said: &[(&str, Result<&str, &str>)]) -> String {
+        let request = Request {
+            directory: "/".into(),
+            checks: vec![Check::Lint],
+            fail_on: Severity::High,
+            image: None,
+            trivy_db: None,
+            vuln_db: None,
+            timeout: Duration::ZERO,
+            environment: Environment::default(),
+        };
+        let scene = Scene {
+            request: &request,
+            tree: Tree::default(),
+            now: jiff::Timestamp::UNIX_EPOCH,
+        };
+        let mut done = Done::default();
+        for (id, said) in said {
+            let raw = said.map(|text| Raw {
+                code: 0,
+                stdout: text.into(),
+                stderr: Vec::new(),
+            });
+            let raw = raw.map_err(Reason::new);
+            let time = Duration::ZERO;
+            done.add((*id).to_owned(), Ran { raw, time });
+        }
+        let turn = Plain
+            .steps(&scene, &done)
+            .and_then(|steps| turn(&Plain, &scene, &done, steps));
+        match turn {
+            Ok(Turn::Wants(steps)) => steps.into_iter().map(|step| step.id).collect::<Vec<_>>().join(" "),
+            Ok(Turn::Ends(answer)) => format!("{:?}", judge(Check::Lint, "go", answer, Severity::High).verdict),
+            Err(reason) => reason.text,
+        }
+    }
+
+    #[test]
+    fn a_control_is_run_only_where_a_pass_would_be_asked_of_it() {
+        let (first, version) = (("first", Ok("")), ("version:go", Ok("go1.26.8")));
+        let (clean, control) = (("second", Ok("")), ("control", Ok("")));
+        for (said, expected) in [
+            (&[][..], "first"),
+            (&[first], "second"),
+            (&[first, clean], "control version:go"),
+            (&[first, clean, control, version], "Pass"),
+            (&[first, ("second", Ok("bad"))], "version:go"),
+            (&[first, ("second", Ok("bad")), version], "Fail"),
+            (&[first, ("second", Ok("?")), version], "CouldNotTell"),
+            (&[first, clean, control, ("version:go", Err("no"))], "Pass"),
+            (&[("first", Err("it hangs"))], "it hangs"),
+            (&[first, ("second", Err("it hangs"))], "it hangs"),
+            (&[first, clean, ("control", Err("it hangs")), version], "it hangs"),
+        ] {
+            assert_eq!(comes_to(said), expected, "{said:?}");
+        }
+    }
 }

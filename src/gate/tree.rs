@@ -1,20 +1,43 @@
 //! A door: what lies in the service's directory, listed by the gate itself, so that it knows what a tool should have seen.
 
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs::Metadata;
 use std::path::{Path, PathBuf};
 
-use crate::config::service::Check;
 use crate::failure::Failure;
 
 /// More files than this are no service.
 const MOST_FILES: usize = 200_000;
+
+/// Something that may hold files, and that the list does not have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Gap<'a> {
+    /// A link out of the tree, or to nowhere.
+    LinkOut(&'a str),
+    /// A link to a directory within the tree.
+    LinkWithin(&'a str),
+    /// What cannot be read, and why.
+    Unread(&'a str),
+}
+
+impl fmt::Display for Gap<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::LinkOut(link) => write!(f, "`{link}` is a link out of the tree, which is not followed"),
+            Self::LinkWithin(link) => write!(f, "`{link}` is a link to a directory, which is not followed"),
+            Self::Unread(what) => write!(f, "cannot read {what}"),
+        }
+    }
+}
 
 /// Every file below a directory, but for git's own.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Tree {
     /// Absolute, without links.
     pub(super) root: PathBuf,
-    /// From the root, sorted.
-    pub(super) files: Vec<String>,
+    /// From the root, with their sizes in bytes.
+    pub(super) files: BTreeMap<String, u64>,
     /// Links that lead out of the root or nowhere.
     pub(super) links_out: Vec<String>,
     /// Links to directories within the root; what lies there is listed under its own path.
@@ -38,7 +61,6 @@ impl Tree {
         while let Some(below) = ahead.pop() {
             tree.list_one(&below, &mut ahead);
         }
-        tree.files.sort();
         Ok(tree)
     }
 
@@ -78,15 +100,21 @@ impl Tree {
         } else if meta.is_symlink() {
             match whole.canonicalize() {
                 Ok(to) if to.starts_with(&self.root) && to.is_dir() => self.links_within.push(path),
-                Ok(to) if to.starts_with(&self.root) => self.files.push(path),
+                Ok(to) if to.starts_with(&self.root) => self.add_file(path, to.metadata()),
                 _ => self.links_out.push(path),
             }
         } else if meta.is_file() {
-            if self.files.len() < MOST_FILES {
-                self.files.push(path);
-            } else {
+            self.add_file(path, Ok(meta));
+        }
+    }
+
+    fn add_file(&mut self, path: String, meta: std::io::Result<Metadata>) {
+        match meta {
+            _ if self.files.len() == MOST_FILES => {
                 self.unreadable = vec![format!("there are more than {MOST_FILES} files")];
             }
+            Ok(meta) => _ = self.files.insert(path, meta.len()),
+            Err(error) => self.unreadable.push(format!("{path}: {error}")),
         }
     }
 
@@ -95,39 +123,23 @@ impl Tree {
         std::fs::read(self.root.join(file)).map_err(|error| Failure::io("read", file, error))
     }
 
-    /// What a check that looks at files of this kind would have to see, and the list does not have.
-    pub(super) fn gaps(&self, check: Check) -> Vec<String> {
-        let is_place = |link: &str| MANIFEST_PLACES.contains(&link.split('/').next().unwrap_or(link));
-        let is_named = |link: &str| link.rsplit('/').next().is_some_and(|name| name.contains('.'));
-        let concerns = |link: &str, leads_out: bool| match check {
-            Check::Dockerfile => is_dockerfile(link),
-            Check::Manifests => is_dockerfile(link) || is_place(link),
-            // A link without an ending may be a directory of packages. Go follows none within the tree.
-            Check::Lint | Check::Audit => {
-                leads_out
-                    && !is_foreign(link)
-                    && (!is_named(link) || [".go", "go.mod"].iter().any(|end| link.ends_with(end)))
-            }
-            Check::Secrets | Check::Image => false,
-        };
-        let out = self.links_out.iter().filter(|link| concerns(link, true));
-        let out = out.map(|link| format!("`{link}` is a link out of the tree, which is not followed"));
-        let within = self.links_within.iter().filter(|link| concerns(link, false));
-        let within = within.map(|link| format!("`{link}` is a link to a directory, which is not followed"));
-        let unread = self.unreadable.iter().filter(|_| check != Check::Image);
-        let unread = unread.map(|path| format!("cannot read {path}"));
-        out.chain(within).chain(unread).collect()
+    /// What the list does not have, and why.
+    pub(super) fn gaps(&self) -> impl Iterator<Item = Gap<'_>> {
+        let out = self.links_out.iter().map(|link| Gap::LinkOut(link));
+        let within = self.links_within.iter().map(|link| Gap::LinkWithin(link));
+        let unread = self.unreadable.iter().map(|what| Gap::Unread(what));
+        out.chain(within).chain(unread)
     }
 
     /// The files that are Dockerfiles by name.
     pub(super) fn dockerfiles(&self) -> Vec<&str> {
-        let own = self.files.iter().map(String::as_str).filter(|file| !is_foreign(file));
+        let own = self.files.keys().map(String::as_str).filter(|file| !is_foreign(file));
         own.filter(|file| is_dockerfile(file)).collect()
     }
 
     /// The YAML files in the directories that hold manifests.
     pub(super) fn manifests(&self) -> Vec<&str> {
-        let all = self.files.iter().map(String::as_str);
+        let all = self.files.keys().map(String::as_str);
         all.filter(|file| is_manifest(file)).collect()
     }
 }
@@ -141,7 +153,8 @@ pub(super) fn is_foreign(file: &str) -> bool {
         .any(|part| ["vendor", "node_modules", "testdata"].contains(part))
 }
 
-fn is_dockerfile(file: &str) -> bool {
+/// By its name.
+pub(super) fn is_dockerfile(file: &str) -> bool {
     let name = file.rsplit('/').next().unwrap_or(file).to_ascii_lowercase();
     let is = |word: &str| name == word || name.starts_with(&format!("{word}.")) || name.ends_with(&format!(".{word}"));
     (is("dockerfile") || is("containerfile"))
@@ -197,7 +210,7 @@ mod tests {
         }
         let mut tree = Tree::list(&root).expect("a tree");
         tree.links_out.sort();
-        assert_eq!(tree.files, ["a", "in"]);
+        assert_eq!(tree.files, BTreeMap::from([("a".to_owned(), 1), ("in".to_owned(), 1)]));
         assert_eq!(tree.links_out, ["broken", "out"]);
     }
 }

@@ -265,7 +265,9 @@ impl Job<'_> {
             rules.push(rule(leases, "leases", &["create"]));
             rules.push(rule("", "events", &["create"]));
         }
-        if namespace == self.namespace || namespace == self.mesh {
+        if namespace == self.namespace {
+            rules.push(rule("", "pods", &["list", "watch"]));
+        } else if namespace == self.mesh {
             rules.push(rule("", "pods", &["list"]));
         }
         if *self.callers != Callers::Anywhere {
@@ -453,7 +455,7 @@ mod tests {
                 { "apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["delete", "get", "update"], "resourceNames": ["msctl-canary-payment"] },
                 { "apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["create"] },
                 { "apiGroups": [""], "resources": ["events"], "verbs": ["create"] },
-                { "apiGroups": [""], "resources": ["pods"], "verbs": ["list"] },
+                { "apiGroups": [""], "resources": ["pods"], "verbs": ["list", "watch"] },
                 { "apiGroups": [""], "resources": ["pods/portforward"], "verbs": ["create", "get"] },
             ])
         );

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
 
 use crate::failure::{Failure, Kind};
 
@@ -15,14 +16,20 @@ pub struct Interrupt {
 }
 
 impl Interrupt {
-    /// Begins to watch.
+    /// Begins to watch. A signal wakes the thread that called this, if it is parked.
     pub fn watch() -> Result<Self, Failure> {
-        let (int, term) = (Arc::default(), Arc::default());
-        for (signal, flag) in [(SIGINT, &int), (SIGTERM, &term)] {
-            signal_hook::flag::register(signal, Arc::clone(flag))
-                .map_err(|e| Failure::new(Kind::Io, "cannot watch for signals").caused_by(e))?;
-        }
-        Ok(Self { int, term })
+        let mut signals = Signals::new([SIGINT, SIGTERM])
+            .map_err(|e| Failure::new(Kind::Io, "cannot watch for signals").caused_by(e))?;
+        let (this, caller) = (Self::never(), std::thread::current());
+        let (int, term) = (Arc::clone(&this.int), Arc::clone(&this.term));
+        std::thread::spawn(move || {
+            for signal in signals.forever() {
+                let flag = if signal == SIGTERM { &term } else { &int };
+                flag.store(true, Ordering::Relaxed);
+                caller.unpark();
+            }
+        });
+        Ok(this)
     }
 
     /// One that no signal reaches.

@@ -17,8 +17,8 @@ pub use clock::Clock;
 pub use detached::{Detached, typed_again};
 pub use interrupt::Interrupt;
 pub use invocation::Invocation;
-pub use output::{End, ToolOutput};
-pub use tools::{GO, GOLANGCI_LINT, GOVULNCHECK, HADOLINT, SearchPath, TRIVY, Tool};
+pub use output::{End, ToolOutput, last_words};
+pub use tools::{GO, SearchPath, Tool};
 
 /// What this machine calls itself.
 pub fn host() -> String {

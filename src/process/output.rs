@@ -64,8 +64,13 @@ impl ToolOutput {
 
     /// The last line of stderr that says something, cut to a readable length.
     pub fn last_words(&self) -> Option<String> {
-        let text = String::from_utf8_lossy(&self.stderr);
-        let line = text.lines().rev().map(str::trim).find(|line| !line.is_empty())?;
-        Some(line.chars().take(300).collect())
+        last_words(&self.stderr)
     }
+}
+
+/// The last line of a stderr that says something, cut to a readable length.
+pub fn last_words(stderr: &[u8]) -> Option<String> {
+    let text = String::from_utf8_lossy(stderr);
+    let line = text.lines().rev().map(str::trim).find(|line| !line.is_empty())?;
+    Some(line.chars().take(300).collect())
 }

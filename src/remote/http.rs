@@ -2,6 +2,7 @@
 //!
 //! TLS is rustls with the platform's roots. Proxies of the environment are used, but never for an address of this machine.
 
+use std::cell::OnceCell;
 use std::error::Error;
 use std::time::{Duration, Instant};
 
@@ -51,8 +52,9 @@ pub enum NoAnswer {
 #[derive(Debug)]
 pub struct Http {
     runtime: tokio::runtime::Runtime,
-    direct: Client,
-    proxied: Client,
+    /// Each is made when it is needed: the roots of the platform take memory.
+    direct: OnceCell<Client>,
+    proxied: OnceCell<Client>,
 }
 
 impl Http {
@@ -64,8 +66,8 @@ impl Http {
             .map_err(|e| Failure::new(Kind::Io, "cannot start a client for HTTP").caused_by(e))?;
         Ok(Self {
             runtime,
-            direct: client(true)?,
-            proxied: client(false)?,
+            direct: OnceCell::new(),
+            proxied: OnceCell::new(),
         })
     }
 
@@ -74,12 +76,17 @@ impl Http {
         self.runtime.block_on(async {
             let open: Vec<_> = requests
                 .iter()
-                .map(|(url, limits)| tokio::spawn(get(self.client_for(url), url.clone(), *limits)))
+                .map(|(url, limits)| {
+                    let client = self.client_for(url)?;
+                    Ok(tokio::spawn(get(client, url.clone(), *limits)))
+                })
                 .collect();
             let mut answers = Vec::new();
             for task in open {
-                let answer = task.await;
-                answers.push(answer.unwrap_or_else(|e| Err(NoAnswer::Broken(e.to_string()))));
+                answers.push(match task {
+                    Ok(task) => task.await.unwrap_or_else(|e| Err(NoAnswer::Broken(e.to_string()))),
+                    Err(why) => Err(why),
+                });
             }
             answers
         })
@@ -87,18 +94,23 @@ impl Http {
 
     /// Sends this JSON there.
     pub fn post(&self, url: &Url, limits: Limits, body: &str) -> Result<Answer, NoAnswer> {
-        let request = self.client_for(url).post(url.clone());
+        let request = self.client_for(url)?.post(url.clone());
         let request = request.header("content-type", "application/json").body(body.to_owned());
         self.runtime.block_on(answered(request, limits))
     }
 
-    fn client_for(&self, url: &Url) -> Client {
-        if is_loopback(url) { &self.direct } else { &self.proxied }.clone()
+    fn client_for(&self, url: &Url) -> Result<Client, NoAnswer> {
+        let is_direct = is_loopback(url);
+        let kept = if is_direct { &self.direct } else { &self.proxied };
+        match kept.get() {
+            Some(client) => Ok(client.clone()),
+            None => client(is_direct).map(|made| kept.get_or_init(|| made).clone()),
+        }
     }
 }
 
 #[expect(clippy::disallowed_methods, reason = "this is the door to HTTP")]
-fn client(direct: bool) -> Result<Client, Failure> {
+fn client(direct: bool) -> Result<Client, NoAnswer> {
     let builder = Client::builder()
         .user_agent(concat!("msctl/", env!("CARGO_PKG_VERSION")))
         .redirect(Policy::custom(|attempt| {
@@ -109,9 +121,7 @@ fn client(direct: bool) -> Result<Client, Failure> {
             }
         }));
     let builder = if direct { builder.no_proxy() } else { builder };
-    builder
-        .build()
-        .map_err(|e| Failure::new(Kind::Io, "cannot start a client for HTTP").caused_by(e))
+    builder.build().map_err(|e| no_answer(&e))
 }
 
 /// Whether a redirect stays on the server that was asked; another one is not what the user named.

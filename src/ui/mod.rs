@@ -38,7 +38,7 @@ pub enum Output {
 
 /// A finished answer: serialised for machines, shown for people.
 pub trait Report: Serialize {
-    /// Its `schema` field, such as `msctl.gate.report/v1`.
+    /// Its `schema` field, such as `msctl.gate.report/v2`.
     const SCHEMA: &'static str;
     /// How a person reads it. The page knows width and colour.
     fn human(&self, page: &mut Page);

@@ -1,5 +1,6 @@
 //! `msctl gate` with the real tools, and with fakes that break as tools break: it never says PASS without evidence.
 
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -41,14 +42,14 @@ fn verdict(sandbox: &Sandbox, check: &str, more: &[&str]) -> (String, String) {
     let more: Vec<&str> = more.iter().copied().chain(["--output", "json"]).collect();
     let run = gate(sandbox, check, &more);
     let report = run.json();
-    let verdict = report["checks"][0]["verdict"].as_str().unwrap_or_default().to_owned();
+    let verdict = report["rows"][0]["verdict"].as_str().unwrap_or_default().to_owned();
     let code = match verdict.as_str() {
         "pass" => 0,
         "fail" => 1,
         _ => 2,
     };
     assert_eq!(run.code, code, "{}", run.transcript());
-    (verdict, report["checks"][0].to_string())
+    (verdict, report["rows"][0].to_string())
 }
 
 #[track_caller]
@@ -577,6 +578,54 @@ fn findings_that_do_not_fit_the_exit_code_are_no_pass() {
     }
 }
 
+/// A program of this name, first on the PATH. It takes the place of a link to the real one, and is never written through it.
+fn fake(sandbox: &Sandbox, name: &str, script: &str) {
+    let path = sandbox.path("../bin").join(name);
+    _ = std::fs::remove_file(&path);
+    let mut file = std::fs::File::create_new(&path).expect("a new file");
+    write!(file, "#!/bin/sh\n{script}\n").expect("a fake");
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).expect("a mode");
+}
+
+#[test]
+fn the_same_tree_gives_the_same_bytes() {
+    let sandbox = real(&["hadolint"]);
+    sandbox.write("Dockerfile", "FROM debian:latest\n");
+    sandbox.write("msctl.yaml", "schema: msctl.service/v1\nname: payment\nlanguage: go\n");
+    let script = "echo \"$(date -u +%Y-%m-%dT%H:%M:%S.%NZ) FATAL: no policies below $PWD\" >&2; exit 1";
+    fake(&sandbox, "trivy", script);
+    let report = || sandbox.msctl(["gate", "--only", "dockerfile,manifests,secrets", "--output", "json"]);
+    let first = report().stdout;
+    assert!(
+        first.contains("exit code 1: FATAL: no policies below /msctl-gate\""),
+        "{first}"
+    );
+    let kept = sandbox.read(".msctl/gate/latest.json");
+    assert_eq!(first, report().stdout);
+    assert_eq!(kept, sandbox.read(".msctl/gate/latest.json"));
+}
+
+#[test]
+fn what_two_tools_ask_of_go_is_asked_once() {
+    let sandbox = with_all();
+    module(&sandbox, "", MAIN);
+    let db = vulnerabilities(&sandbox, &now());
+    let calls = sandbox.path("../calls");
+    let go = crate::support::tool("go");
+    let script = format!("echo \"$@\" >> {}; exec {} \"$@\"", calls.display(), go.display());
+    fake(&sandbox, "go", &script);
+    for tool in ["golangci-lint", "govulncheck"] {
+        fake(&sandbox, tool, "exit 1");
+    }
+    let run = gate(&sandbox, "lint,audit", &["--vuln-db", db.to_str().expect("UTF-8")]);
+    assert_eq!(run.code, 2, "{}", run.transcript());
+    let calls = std::fs::read_to_string(calls).expect("calls");
+    for asked in ["env -json GOMODCACHE", " list -e -find "] {
+        let lines = calls.lines().filter(|line| line.contains(asked));
+        assert_eq!(lines.count(), 1, "{asked}:\n{calls}");
+    }
+}
+
 #[test]
 fn a_missing_tool_names_the_command_that_installs_it() {
     let sandbox = Sandbox::new();
@@ -617,7 +666,7 @@ fn no_goes_before_could_not_tell_and_both_are_reported() {
     let report = run.json();
     assert_eq!(
         (run.code, &report["schema"]),
-        (1, &"msctl.gate.report/v1".into()),
+        (1, &"msctl.gate.report/v2".into()),
         "{}",
         run.transcript()
     );
@@ -628,10 +677,7 @@ fn no_goes_before_could_not_tell_and_both_are_reported() {
         run.transcript()
     );
     let kept: serde_json::Value = serde_json::from_str(&sandbox.read(".msctl/gate/latest.json")).expect("JSON");
-    assert_eq!(
-        (&kept["schema"], &kept["checks"]),
-        (&report["schema"], &report["checks"])
-    );
+    assert_eq!((&kept["schema"], &kept["rows"]), (&report["schema"], &report["rows"]));
     let sandbox = sandbox.with_env("GITHUB_ACTIONS", "true");
     let run = sandbox.msctl(["gate", "--output", "ci"]);
     assert!(
@@ -666,7 +712,7 @@ fn a_scaffolded_service_passes() {
         db.to_str().expect("UTF-8"),
     ]);
     let report = run.json();
-    for check in report["checks"].as_array().expect("checks") {
+    for check in report["rows"].as_array().expect("checks") {
         let expected = if check["check"] == "image" {
             "not-applicable"
         } else {

@@ -26,7 +26,7 @@ fn the_documents_are_listed_and_a_wrong_name_says_the_nearest() {
     canary.started   msctl.canary.started/v1   the answer of `canary start`
     canary.status    msctl.canary.status/v1    the answer of `canary status`, and of `watch` line by line
     failure          msctl.failure/v1          what could not be done, of every command
-    gate.report      msctl.gate.report/v1      the answer of `gate`
+    gate.report      msctl.gate.report/v2      the answer of `gate`
     generate.file    msctl.generate.file/v1    a file of `generate --stdout`
     generate.report  msctl.generate.report/v1  the answer of `generate`
     health.report    msctl.health.report/v1    the answer of `health`

@@ -238,6 +238,22 @@ impl Machine {
         (Reason::Resumed, vec![Effect::Write(self.asked)])
     }
 
+    /// Where traffic is to be taken from, if the driver died while it wrote: each of several objects asks for what was written or
+    /// for what was before. None where they all agree, or where it was not writing.
+    pub fn left_between(&self, shares: &[Weight]) -> Option<Weight> {
+        let agree = shares.windows(2).all(|pair| pair[0] == pair[1]);
+        match &self.state {
+            _ if agree => None,
+            State::Settling(state) => {
+                let ours = |share: &Weight| *share == state.before || *share == self.asked;
+                shares.iter().all(ours).then_some(state.before)
+            }
+            // All of them are given back to stable, whatever they ask for.
+            State::Returning(_) => shares.iter().max().copied(),
+            State::New | State::Holding(_) | State::Over => None,
+        }
+    }
+
     /// Somebody else moves traffic: nothing of theirs is overwritten.
     fn conflict(&mut self) -> (Reason, Vec<Effect>) {
         self.state = State::Over;

@@ -228,7 +228,7 @@ pub enum Reason {
     Patience,
     /// The weight that was written is not in force in time.
     NotInForce,
-    /// The router does not answer.
+    /// The split cannot be read or written.
     Lost,
     /// The canary is not ready for traffic.
     Unready,

@@ -789,3 +789,29 @@ fn by_the_counters_of_what_stands_by_no_step_ends_and_a_bad_canary_goes_back() {
     let end = (0..30).find_map(|_| bad.tick());
     assert_eq!(end, Some(Outcome::RolledBack));
 }
+
+#[test]
+fn a_driver_that_died_while_it_wrote_left_objects_with_the_weight_before_and_the_one_it_wrote() {
+    let weights = |all: &[u16]| -> Vec<Weight> { all.iter().filter_map(|w| Weight::per_mille(*w)).collect() };
+    let mut world = World::new(0);
+    world.tick();
+    assert_eq!(world.machine.asked, weights(&[100])[0]);
+    for (shares, left) in [
+        (&[100, 0][..], Some(Weight::NONE)),
+        (&[0, 100, 100], Some(Weight::NONE)),
+        (&[100, 100], None),
+        (&[100, 500], None),
+        (&[0, 500], None),
+    ] {
+        assert_eq!(world.machine.left_between(&weights(shares)), left, "{shares:?}");
+    }
+    let stop = Input::Stop {
+        at: world.at + 1,
+        by: Stopper::Interrupt,
+    };
+    world.machine.step(&stop);
+    assert_eq!(
+        world.machine.left_between(&weights(&[0, 100])),
+        Some(weights(&[100])[0])
+    );
+}

@@ -29,6 +29,8 @@ pub struct Lease<'a> {
     name: String,
     holder: String,
     renewed: Clock,
+    /// As it was written last, its version among it.
+    written: Value,
 }
 
 /// Who holds a lease, and whether that holder still lives.
@@ -126,6 +128,7 @@ impl<'a> Lease<'a> {
             name: name.to_owned(),
             holder: holder.to_owned(),
             renewed: Clock::start(),
+            written: Value::Null,
         };
         let failed = |refusal: Refusal| refusal.failed(format!("cannot take the lease `{name}` in `{namespace}`"));
         // A rival may be between the look and the write; the version in the document says so.
@@ -151,8 +154,8 @@ impl<'a> Lease<'a> {
                 }
             };
             match taken {
-                Ok(_) => {
-                    lease.renewed = Clock::start();
+                Ok(written) => {
+                    lease.renew(written);
                     return Ok(lease);
                 }
                 Err(refusal) if refusal.code() == Some(409) => rivals += 1,
@@ -170,6 +173,18 @@ impl<'a> Lease<'a> {
     pub fn keep(&mut self, progress: &str) -> Result<(), Failure> {
         if self.renewed.elapsed() < RENEW {
             return Ok(());
+        }
+        let written = std::mem::take(&mut self.written);
+        if !written.is_null() {
+            match self.replace(noted(written, progress)) {
+                Ok(written) => {
+                    self.renew(written);
+                    return Ok(());
+                }
+                // Somebody changed it, or removed it.
+                Err(refusal) if matches!(refusal.code(), Some(404 | 409)) => {}
+                Err(refusal) => return Err(refusal.failed("the lease cannot be renewed")),
+            }
         }
         let found = match self.cluster.get(&self.path()) {
             Ok(found) => found,
@@ -192,10 +207,15 @@ impl<'a> Lease<'a> {
                 format!("the lease of this release is held by {who} now"),
             ));
         }
-        self.replace(noted(found, progress))
+        let written = self
+            .replace(noted(found, progress))
             .map_err(|refusal| refusal.failed("the lease cannot be renewed"))?;
-        self.renewed = Clock::start();
+        self.renew(written);
         Ok(())
+    }
+
+    fn renew(&mut self, written: Value) {
+        (self.renewed, self.written) = (Clock::start(), written);
     }
 
     /// Gives it back, if it is still ours.

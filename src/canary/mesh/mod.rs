@@ -2,6 +2,7 @@
 //! force, the lease that keeps drivers apart.
 
 mod dump;
+mod known;
 mod lease;
 mod mark;
 mod progress;
@@ -129,13 +130,19 @@ impl Target {
 
     /// How many of the canary's pods are ready, and how many there are.
     pub fn ready(&self, cluster: &Cluster) -> Result<(usize, usize), Failure> {
-        let selector = self.pods.replace('=', "%3D").replace(',', "%2C");
-        let path = format!("/api/v1/namespaces/{}/pods?labelSelector={selector}", self.namespace);
+        let (collection, selector) = self.of_pods();
         let list = cluster
-            .get(&path)
+            .get(&format!("{collection}?{selector}"))
             .map_err(|refusal| refusal.failed(format!("cannot list the pods `{}`", self.pods)))?;
         let pods = list["items"].as_array().map_or(&[][..], Vec::as_slice);
         Ok((pods.iter().filter(|pod| is_ready(pod)).count(), pods.len()))
+    }
+
+    /// Where the API has the canary's pods: the collection, and the selector as it stands in a query.
+    fn of_pods(&self) -> (String, String) {
+        let selector = self.pods.replace('=', "%3D").replace(',', "%2C");
+        let collection = format!("/api/v1/namespaces/{}/pods", self.namespace);
+        (collection, format!("labelSelector={selector}"))
     }
 
     /// Which counters of a Prometheus are whose.

@@ -5,12 +5,13 @@ use std::rc::Rc;
 
 use serde_json::Value;
 
+use super::known::Known;
 use super::{Found, Lease, Proxies, Route, Target};
 use crate::canary::machine::Ask;
 use crate::canary::{Router, Seen};
 use crate::config::units::Weight;
 use crate::failure::{Failure, Kind};
-use crate::remote::kube::{Bell, Cluster, FIELD_MANAGER};
+use crate::remote::kube::{Cluster, FIELD_MANAGER};
 
 /// How a release stands, for whoever looks at its lease: written by who sees it, carried by the router.
 pub type Board = Rc<RefCell<String>>;
@@ -23,8 +24,10 @@ pub struct MeshRouter<'a> {
     proxies: Proxies,
     lease: Lease<'a>,
     board: Board,
-    /// Each rings when its route object is changed.
-    bells: Vec<Bell>,
+    /// The route objects.
+    routes: Known<Vec<Found>>,
+    /// How many of the canary's pods are ready, and how many there are.
+    pods: Known<(usize, usize)>,
     /// The field manager whose re-apply of an object is put right, and not obeyed.
     reassert: Option<String>,
     /// What was written last, and whether the proxies have shown it.
@@ -47,8 +50,11 @@ struct Written {
 impl<'a> MeshRouter<'a> {
     /// A router that has moved nothing yet.
     pub fn new(cluster: &'a Cluster, target: Target, proxies: Proxies, lease: Lease<'a>, board: Board) -> Self {
+        let (collection, selector) = target.of_pods();
+        let of_routes = target.routes.iter().map(|route| cluster.bell(&route.path()));
         Self {
-            bells: target.routes.iter().map(|route| cluster.bell(&route.path())).collect(),
+            routes: Known::new(of_routes.collect()),
+            pods: Known::new(vec![cluster.bell_of(&collection, &selector)]),
             cluster,
             target,
             proxies,
@@ -70,9 +76,21 @@ impl<'a> MeshRouter<'a> {
         self
     }
 
+    /// Goes on from this weight, which another driver of the release left.
+    #[must_use]
+    pub fn going_on(mut self, from: Option<Weight>) -> Self {
+        self.written = from.map(|to| Written { to, shown: false });
+        self
+    }
+
     /// Why the last weight is not in force yet.
     pub fn lag(&self) -> Option<&str> {
         self.lag.as_deref()
+    }
+
+    /// Whether this release gave the canary any.
+    fn has_traffic(&self) -> bool {
+        self.written.is_some_and(|written| written.to != Weight::NONE)
     }
 
     /// Gives the lease back.
@@ -99,6 +117,7 @@ impl<'a> MeshRouter<'a> {
         if again.is_some() && who.as_deref() == again && !aborted {
             // Where somebody was quicker, it is read again and decided again.
             let patched = self.cluster.patch(&found.route.path(), &found.patch(ours)?);
+            self.routes.forget();
             self.written = Some(Written { to: ours, shown: false });
             let who = who.unwrap_or_default();
             let why = match patched {
@@ -166,6 +185,7 @@ fn author(object: &Value, again: Option<&str>) -> Option<String> {
 impl Router for MeshRouter<'_> {
     fn write(&mut self, to: Weight) -> Result<(), Failure> {
         let before = self.attempted.replace(to);
+        self.routes.forget();
         // Back to stable, one that cannot be written keeps no other from it.
         self.target
             .each(to == Weight::NONE, |route| self.write_one(route, to, before))?;
@@ -182,10 +202,7 @@ impl Router for MeshRouter<'_> {
             // The API server does not answer; the next request says so where it matters.
             _ => {}
         }
-        for bell in &self.bells {
-            bell.hush();
-        }
-        let all = self.target.look(self.cluster)?;
+        let all = self.routes.look(|| self.target.look(self.cluster))?;
         let shares = all.iter().map(Found::asked).collect::<Result<Vec<_>, _>>()?;
         self.lag = None;
         self.listen(&all);
@@ -230,16 +247,18 @@ impl Router for MeshRouter<'_> {
     }
 
     fn unready(&mut self) -> Option<String> {
-        // Asked only while it has traffic; who cannot list pods is told when the release begins.
-        self.written.filter(|w| w.to != Weight::NONE)?;
-        match self.target.ready(self.cluster) {
-            Ok((0, all)) => Some(format!("none of {all} pods is ready")),
+        // Who cannot list pods is told when the release begins.
+        if !self.has_traffic() {
+            return None;
+        }
+        match *self.pods.look(|| self.target.ready(self.cluster)).ok()? {
+            (0, all) => Some(format!("none of {all} pods is ready")),
             _ => None,
         }
     }
 
     fn rang(&mut self) -> bool {
-        self.bells.iter().any(Bell::rang)
+        self.routes.rang() || (self.has_traffic() && self.pods.rang())
     }
 }
 

@@ -266,7 +266,9 @@ impl Drive<'_> {
         let router = MeshRouter::new(cluster, target.clone(), self.proxies, self.lease, board.clone());
         let mut driver = Driver {
             machine: self.machine,
-            router: router.reasserting(self.watching.reassert.clone()),
+            router: router
+                .reasserting(self.watching.reassert.clone())
+                .going_on(self.takes_over.as_ref().map(|left| left.weight)),
             meter: self.meter,
             journal: self.journal,
             interrupt,

@@ -173,7 +173,7 @@ pub(super) const fn words(reason: &Reason) -> &'static str {
         Reason::Split => "requests are not split as asked",
         Reason::Patience => "no proof in time",
         Reason::NotInForce => "the weight did not come into force",
-        Reason::Lost => "the router does not answer",
+        Reason::Lost => "the split cannot be read or written",
         Reason::Unready => "the canary is not ready for traffic",
         Reason::Conflict => "somebody else moved traffic",
         Reason::Stopped => "asked to stop",

@@ -12,7 +12,7 @@ use super::show::exit;
 use crate::canary::driver::TakeOver;
 use crate::canary::journal::{Header, Journal, SCHEMA};
 use crate::canary::machine::{Ask, Machine, Outcome};
-use crate::canary::mesh::{Holder, Lease, Mark, Occupied, Target};
+use crate::canary::mesh::{Found, Holder, Lease, Mark, Occupied, Target};
 use crate::canary::replay::{Replay, replay};
 use crate::commands::Context;
 use crate::config::units::Weight;
@@ -187,7 +187,7 @@ fn take_over(
         Err(Occupied::Failed(failure)) => return Err(failure),
     };
     let found = target.look(cluster)?;
-    let weight = Target::asked(&found)?;
+    let weight = standing(&found, &known)?;
     if manner == Manner::Unattended && weight == Weight::NONE && matches!(known, Known::Nothing) {
         return Err(doubtful(placed, mark, lease));
     }
@@ -223,6 +223,16 @@ fn take_over(
         header: &header,
     };
     drive.run(screen, &interrupt, context)
+}
+
+/// The weight that the route objects ask for. A driver that died while it wrote them may have written some of them.
+fn standing(found: &[Found], known: &Known) -> Result<Weight, Failure> {
+    let shares: Vec<Weight> = found.iter().map(Found::asked).collect::<Result<_, _>>()?;
+    let left = match known {
+        Known::Left(_, replay) => replay.machine.left_between(&shares),
+        Known::Alive | Known::Nothing => None,
+    };
+    left.map_or_else(|| Target::asked(found), Ok)
 }
 
 /// Its driver died before its first step, or on the way back from one that was bad, and its journal with it: the canary gets no traffic

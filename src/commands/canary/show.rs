@@ -90,7 +90,10 @@ pub(super) fn why(outcome: Outcome, summary: &Summary) -> String {
         (_, Some(Reason::Harm)) if slow(row) => format!("the canary answers more slowly than stable; {rates}"),
         (_, Some(Reason::Split)) => "requests are not split as asked".into(),
         (_, Some(Reason::NotInForce)) => "the weight that was written did not come into force".into(),
-        (_, Some(Reason::Lost)) => "the router does not answer".into(),
+        (_, Some(Reason::Lost)) => {
+            let why = summary.lost.as_deref().map(clean).unwrap_or_default();
+            format!("traffic could not be moved: {why}")
+        }
         (_, Some(Reason::Unready)) => "the canary is not ready for traffic".into(),
         (_, Some(Reason::Patience)) if row.is_some_and(|row| row.needed == Some(0) && !unproven(row).is_empty()) => {
             let unproven = row.map(unproven).unwrap_or_default();

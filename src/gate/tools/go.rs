@@ -1,19 +1,19 @@
 //! What the two Go tools share: the modules of the tree, their build tags, the user's Go settings, the list of packages.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::super::bench::{Bench, Place, taken, unusable};
-use super::super::judge::{Evidence, Reason};
-use super::super::tree::is_foreign;
-use crate::failure::Failure;
-use crate::process::{GO, Invocation};
+use super::super::Reason;
+use super::super::adapter::Reading;
+use super::super::scene::Scene;
+use super::super::step::{Done, Step, Word};
+use super::super::tree::{Gap, is_foreign};
+use crate::process::GO;
 
 /// What the user's Go is set to, as far as a tool needs it to find modules. GOFLAGS is not among it: it can hide files.
-const SETTINGS: [&str; 10] = [
+const SETTINGS: [&str; 9] = [
     "GOMODCACHE",
     "GOCACHE",
     "GOPROXY",
@@ -23,7 +23,6 @@ const SETTINGS: [&str; 10] = [
     "GOPRIVATE",
     "GOTOOLCHAIN",
     "GOROOT",
-    "GOVERSION",
 ];
 
 /// Go as the user has it.
@@ -31,49 +30,41 @@ pub(super) struct Go {
     settings: BTreeMap<String, String>,
 }
 
+const ENV: &str = "go:env";
+
+/// Asks `go env`, with the user's own HOME.
+pub(super) fn env(scene: &Scene<'_>) -> Step {
+    let own = ["HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "GOENV", "GOPATH"];
+    let step = Step::new(ENV, &GO).args(["env", "-json"]).args(SETTINGS);
+    with_taken(step, scene, own.into_iter().chain(SETTINGS))
+}
+
+/// With those of these variables that the user has set.
+fn with_taken<'a>(step: Step, scene: &Scene<'_>, names: impl IntoIterator<Item = &'a str>) -> Step {
+    let environment = &scene.request.environment;
+    let own = names
+        .into_iter()
+        .filter_map(|name| Some((name, environment.raw(name)?)));
+    own.fold(step, |step, (name, value)| step.env(name, value))
+}
+
 impl Go {
-    /// Asks `go env`, with the user's own HOME.
-    pub(super) fn ask(bench: &Bench<'_>, place: &Place) -> Result<Self, Failure> {
-        let own = ["HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "GOENV", "GOPATH"];
-        let names: Vec<&str> = own
-            .iter()
-            .chain(SETTINGS.iter().filter(|n| **n != "GOVERSION"))
-            .copied()
-            .collect();
-        let invocation = bench
-            .invoke(&GO, &place.path)?
-            .envs(taken(&bench.request.environment, &names))
-            .args(["env", "-json"])
-            .args(SETTINGS);
-        let (output, code) = bench.run(&invocation)?;
-        if code != 0 {
-            return Err(unusable(GO.name, &output.ending(), &output));
-        }
-        let settings = serde_json::from_slice(&output.stdout)
-            .map_err(|error| unusable(GO.name, &format!("`go env` cannot be read: {error}"), &output))?;
-        Ok(Self { settings })
+    /// What `go env` said; `None` before it was asked.
+    pub(super) fn of(done: &Done) -> Result<Option<Self>, Reason> {
+        let Some(raw) = done.find(ENV)? else {
+            return Ok(None);
+        };
+        let settings = serde_json::from_slice(&raw.stdout)
+            .map_err(|error| raw.unusable(GO.name, &format!("`go env` cannot be read: {error}")))?;
+        Ok(Some(Self { settings }))
     }
 
-    /// Such as `1.26.8`.
-    pub(super) fn version(&self) -> &str {
-        self.settings
-            .get("GOVERSION")
-            .map_or("", |version| version.trim_start_matches("go"))
-    }
-
-    /// Gives a run the settings, and no flags.
-    pub(super) fn equip(&self, bench: &Bench<'_>, invocation: Invocation) -> Invocation {
-        let set = self
-            .settings
-            .iter()
-            .filter(|(name, value)| *name != "GOVERSION" && !value.is_empty());
-        let certificates: Vec<(OsString, OsString)> = taken(
-            &bench.request.environment,
-            &["SSL_CERT_FILE", "SSL_CERT_DIR", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY"],
-        );
-        invocation
-            .envs(set)
-            .envs(certificates)
+    /// Gives a step the settings, and no flags.
+    pub(super) fn equip(&self, scene: &Scene<'_>, step: Step) -> Step {
+        let set = self.settings.iter().filter(|(_, value)| !value.is_empty());
+        let step = set.fold(step, |step, (name, value)| step.env(name, value));
+        let ways = ["SSL_CERT_FILE", "SSL_CERT_DIR", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY"];
+        with_taken(step, scene, ways)
             .env("GOFLAGS", "")
             .env("GOENV", "off")
             .env("GOWORK", "off") // each module is judged as it is built alone
@@ -93,8 +84,8 @@ pub(super) struct Module {
 }
 
 impl Module {
-    pub(super) fn path(&self, bench: &Bench<'_>) -> PathBuf {
-        bench.tree.root.join(&self.directory)
+    pub(super) fn path(&self) -> Word {
+        Word::Root(self.directory.clone())
     }
 
     /// Without tags, and with all of them where there are any.
@@ -119,29 +110,43 @@ pub(super) struct Sources {
 }
 
 impl Sources {
-    /// What a check of them begins with.
-    pub(super) fn evidence(&self, tool: &'static str) -> Evidence {
-        let mut evidence = if self.modules.is_empty() && self.outside.is_empty() {
-            Evidence::not_applicable(tool, "there is no Go module")
-        } else {
-            Evidence::of(tool)
-        };
+    /// Why a tool for Go has nothing to look at.
+    pub(super) fn nothing(&self) -> Option<String> {
+        let is_none = self.modules.is_empty() && self.outside.is_empty();
+        is_none.then(|| "there is no Go module".to_owned())
+    }
+
+    /// What a reading of them begins with.
+    pub(super) fn reading(&self) -> Reading {
+        let mut reading = Reading::new();
         for file in &self.outside {
             let text = format!("`{file}` is in no Go module, so nothing looks at it");
-            evidence.doubt(Reason::new(text).hint("go mod init MODULE, in its directory"));
+            reading.doubt(Reason::new(text).hint("go mod init MODULE, in its directory"));
         }
         if !self.hidden.is_empty() {
             let names = self.hidden.join(", ");
-            evidence.notes.push(format!("`go` passes over these: {names}"));
+            reading.notes.push(format!("`go` passes over these: {names}"));
         }
-        evidence
+        reading
+    }
+}
+
+/// A link without an ending may be a directory of packages. Go follows none within the tree.
+pub(super) fn concerns(gap: &Gap<'_>) -> bool {
+    let is_named = |link: &str| link.rsplit('/').next().is_some_and(|name| name.contains('.'));
+    match gap {
+        Gap::LinkOut(link) => {
+            !is_foreign(link) && (!is_named(link) || [".go", "go.mod"].iter().any(|end| link.ends_with(end)))
+        }
+        Gap::LinkWithin(_) => false,
+        Gap::Unread(_) => true,
     }
 }
 
 /// Lists them.
-pub(super) fn sources(bench: &Bench<'_>) -> Result<Sources, Failure> {
+pub(super) fn sources(scene: &Scene<'_>) -> Result<Sources, Reason> {
     let is_go = |file: &&String| file.rsplit_once('.').is_some_and(|(_, ending)| ending == "go");
-    let files = bench.tree.files.iter().filter(|file| !is_foreign(file));
+    let files = scene.tree.files.keys().filter(|file| !is_foreign(file));
     let (hidden, own): (Vec<&String>, Vec<&String>) = files.partition(|file| is_hidden(file));
     let (own, mut outside) = (own.into_iter(), Vec::new());
     let mut modules: Vec<Module> = own
@@ -167,7 +172,7 @@ pub(super) fn sources(bench: &Bench<'_>) -> Result<Sources, Failure> {
             module.files.push(file.clone());
             module
                 .tags
-                .extend(tags(&String::from_utf8_lossy(&bench.tree.read(file)?)));
+                .extend(tags(&String::from_utf8_lossy(&scene.tree.read(file)?)));
         } else {
             outside.push(file.clone());
         }
@@ -256,68 +261,60 @@ pub(super) struct Packages {
     pub(super) inner_tests: BTreeSet<String>,
 }
 
+/// Names `STEP:DIRECTORY:TAGS`.
+pub(super) fn id(step: &str, module: &Module, tags: &str) -> String {
+    format!("{step}:{}:{tags}", module.directory)
+}
+
 /// Asks `go list` about a module, without its dependencies.
-pub(super) fn packages(
-    bench: &Bench<'_>,
-    go: &Go,
-    place: &Place,
-    module: &Module,
-    tags: &str,
-) -> Result<Packages, Failure> {
-    let invocation = go
-        .equip(bench, bench.invoke(&GO, &place.path)?)
-        .arg("-C")
-        .arg(module.path(bench))
-        .args([
-            "list",
-            "-e",
-            "-find",
-            "-json=Dir,ImportPath,GoFiles,CgoFiles,TestGoFiles,XTestGoFiles,Error",
-            "-tags",
-            tags,
-            "./...",
-        ]);
-    let (output, code) = bench.run(&invocation)?;
-    if code != 0 {
-        return Err(unusable(GO.name, &format!("`go list`: {}", output.ending()), &output));
-    }
+pub(super) fn list(scene: &Scene<'_>, go: &Go, module: &Module, tags: &str) -> Step {
+    let step = go.equip(scene, Step::new(id("go:list", module, tags), &GO));
+    step.args(["-C"])
+        .args([module.path()])
+        .args(["list", "-e", "-find"])
+        .args(["-json=Dir,ImportPath,GoFiles,CgoFiles,TestGoFiles,XTestGoFiles,Error"])
+        .args(["-tags", tags, "./..."])
+}
+
+/// What it said.
+pub(super) fn packages(scene: &Scene<'_>, done: &Done, module: &Module, tags: &str) -> Result<Packages, Reason> {
+    let raw = done.raw(&id("go:list", module, tags))?;
     let mut packages = Packages::default();
-    for listed in serde_json::Deserializer::from_slice(&output.stdout).into_iter::<Listed>() {
-        let listed =
-            listed.map_err(|error| unusable(GO.name, &format!("`go list` cannot be read: {error}"), &output))?;
-        let below = listed
-            .dir
-            .strip_prefix(&bench.tree.root)
-            .unwrap_or(&listed.dir)
-            .to_owned();
+    for listed in serde_json::Deserializer::from_slice(&raw.stdout).into_iter::<Listed>() {
+        let listed = listed.map_err(|error| raw.unusable(GO.name, &format!("`go list` cannot be read: {error}")))?;
+        packages.add(listed, &scene.tree.root);
+    }
+    Ok(packages)
+}
+
+impl Packages {
+    fn add(&mut self, listed: Listed, root: &Path) {
+        let below = listed.dir.strip_prefix(root).unwrap_or(&listed.dir);
         let sources = [
             &listed.go_files,
             &listed.cgo_files,
             &listed.test_go_files,
             &listed.x_test_go_files,
         ];
-        let files = sources
-            .into_iter()
-            .flatten()
-            .map(|file| below.join(file).to_string_lossy().into_owned());
-        packages.files.extend(files);
+        let files = sources.into_iter().flatten();
+        self.files
+            .extend(files.map(|file| below.join(file).to_string_lossy().into_owned()));
         if !listed.test_go_files.is_empty() {
-            packages.inner_tests.insert(listed.import_path.clone());
+            self.inner_tests.insert(listed.import_path.clone());
         }
         if listed.error.is_none() && !(listed.go_files.is_empty() && listed.cgo_files.is_empty()) {
-            packages.paths.insert(listed.import_path);
+            self.paths.insert(listed.import_path);
         }
     }
-    Ok(packages)
 }
 
 /// Says which files no set of tags reaches.
 pub(super) fn reconcile(
-    bench: &Bench<'_>,
+    scene: &Scene<'_>,
     module: &Module,
     seen: &BTreeSet<String>,
-    evidence: &mut Evidence,
-) -> Result<(), Failure> {
+    reading: &mut Reading,
+) -> Result<(), Reason> {
     let unseen: Vec<&str> = module
         .files
         .iter()
@@ -325,19 +322,19 @@ pub(super) fn reconcile(
         .filter(|file| !seen.contains(*file))
         .collect();
     if seen.is_empty() {
-        evidence.doubt(Reason::new(format!(
+        reading.doubt(Reason::new(format!(
             "no Go file below `./{}` is built on this system",
             module.directory
         )));
     } else if !unseen.is_empty() {
-        evidence.notes.push(format!(
+        reading.notes.push(format!(
             "not built on this system, so not looked at: {}",
             unseen.join(", ")
         ));
     }
     for file in unseen {
-        if !is_elsewhere(file, &String::from_utf8_lossy(&bench.tree.read(file)?)) {
-            evidence.doubt(Reason::new(format!(
+        if !is_elsewhere(file, &String::from_utf8_lossy(&scene.tree.read(file)?)) {
+            reading.doubt(Reason::new(format!(
                 "`{file}` is built neither without build tags nor with all of them"
             )));
         }

@@ -2,23 +2,36 @@
 //! vulnerability database knows to be vulnerable.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::super::bench::{Bench, Place, unusable};
-use super::super::judge::{Control, Evidence, Reason};
-use super::super::{Finding, Level};
-use super::go::{Go, Module, packages, reconcile, sources};
-use super::trivy::counted;
+use super::super::adapter::{Adapter, Reading, counted};
+use super::super::given::Given;
+use super::super::scene::Scene;
+use super::super::step::{Content, Done, Raw, Step, Word};
+use super::super::tree::Gap;
+use super::super::{Class, Control, Finding, Fix, Level, Reason};
+use super::go::{self, Go, Module, id, packages, reconcile, sources};
+use crate::config::service::Check;
 use crate::failure::{Failure, Kind};
-use crate::process::{GO, GOVULNCHECK};
+use crate::process::{GO, Tool};
+
+/// The auditor of Go dependencies.
+const TOOL: Tool = Tool {
+    name: "govulncheck",
+    version: &["-version"],
+    install: "go install golang.org/x/vuln/cmd/govulncheck@v1.9.0",
+};
+
+const DATABASE: Given = Given::GoDatabase;
 
 /// Go publishes some reports a week; an index that has not moved for longer was not fetched.
 const OLDEST_DAYS: i64 = 14;
 
 const CONTROL_ID: &str = "GO-2021-0113";
+const CONTROL_STEP: &str = "govulncheck:control";
 const CONTROL: [(&str, &str); 4] = [
     (
         "go.mod",
@@ -67,8 +80,16 @@ struct Sbom {
 #[derive(Deserialize)]
 struct Osv {
     id: String,
-    #[serde(default)]
+    #[serde(flatten)]
+    about: About,
+}
+
+/// What the database has to say of one vulnerability.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct About {
     summary: String,
+    aliases: BTreeSet<String>,
 }
 
 #[derive(Deserialize)]
@@ -104,79 +125,102 @@ struct Position {
 struct Said {
     config: Config,
     roots: BTreeSet<String>,
-    summaries: BTreeMap<String, String>,
+    known: BTreeMap<String, About>,
     found: Vec<Found>,
 }
 
-pub(in crate::gate) fn check(bench: &Bench<'_>) -> Result<Evidence, Failure> {
-    let sources = sources(bench)?;
-    let mut evidence = sources.evidence(GOVULNCHECK.name);
-    let modules = sources.modules;
-    if modules.is_empty() {
-        return Ok(evidence);
-    }
-    bench.search.find(&GOVULNCHECK)?;
-    let database = database(bench)?;
-    let place = bench.place()?;
-    let go = Go::ask(bench, &place)?;
-    let mut judged = go.version().to_owned();
-    let mut inner_tests = BTreeSet::new();
-    for module in &modules {
-        let mut seen = BTreeSet::new();
-        for tags in module.tag_sets() {
-            let packages = packages(bench, &go, &place, module, &tags)?;
-            let said = audit(bench, &go, &place, &database, &module.path(bench), &tags)?;
-            for missing in packages.paths.difference(&said.roots) {
-                evidence.doubt(Reason::new(format!(
-                    "govulncheck does not say that it looked at {missing}"
-                )));
-            }
-            // Seen with 1.9.0: `-test` keeps one of a package's two variants, the one without its tests.
-            inner_tests.extend(packages.inner_tests);
-            seen.extend(packages.files);
-            // Within the module, where a `toolchain` line may have chosen another Go than the one on the PATH.
-            said.config.go_version.trim_start_matches("go").clone_into(&mut judged);
-            evidence.version = Some(said.config.scanner_version.trim_start_matches('v').to_owned());
-            if let Some(doubt) = judge_age(said.config.db_last_modified, bench.now) {
-                evidence.doubt(doubt);
-            }
-            weigh(said, &module.directory, &mut evidence);
-        }
-        reconcile(bench, module, &seen, &mut evidence)?;
-        doubt_replaced(bench, &go, &place, &database, module, &mut evidence)?;
-    }
-    if !inner_tests.is_empty() {
-        let packages = inner_tests.into_iter().collect::<Vec<_>>().join(", ");
-        let text = format!("govulncheck does not see what only the tests inside a package import: {packages}");
-        evidence.notes.push(text);
-    }
-    evidence.seen = counted(modules.len(), "module");
-    compare_with_image(bench, &judged, &mut evidence)?;
-    if evidence.needs_control(bench.request.fail_on) {
-        evidence.control = prove(bench, &go, &place, &database)?;
-        if evidence.control == Control::Missed {
-            let text = format!("the database does not know {CONTROL_ID}, or govulncheck did not see it called");
-            evidence.doubt(Reason::new(text).hint(hint()));
-        }
-    }
-    Ok(evidence)
-}
+/// govulncheck for Go modules.
+pub(super) struct Govulncheck;
 
-fn hint() -> &'static str {
-    "unpack https://vuln.go.dev/vulndb.zip into DIR && msctl gate --vuln-db DIR"
-}
-
-fn database(bench: &Bench<'_>) -> Result<PathBuf, Failure> {
-    let Some(given) = &bench.request.vuln_db else {
-        return Err(
-            Failure::new(Kind::NoEvidence, "no vulnerability database was given: `--vuln-db DIR`").hint(hint()),
-        );
-    };
-    if !given.join("index/db.json").is_file() {
-        let message = format!("there is no index/db.json in `{}`", given.display());
-        return Err(Failure::new(Kind::NoEvidence, message).hint(hint()));
+impl Adapter for Govulncheck {
+    fn tool(&self) -> &'static Tool {
+        &TOOL
     }
-    given.canonicalize().map_err(|error| Failure::io("read", given, error))
+
+    fn check(&self) -> Check {
+        Check::Audit
+    }
+
+    fn concerns(&self, gap: &Gap<'_>) -> bool {
+        go::concerns(gap)
+    }
+
+    fn nothing(&self, scene: &Scene<'_>) -> Result<Option<String>, Reason> {
+        Ok(sources(scene)?.nothing())
+    }
+
+    fn steps(&self, scene: &Scene<'_>, done: &Done) -> Result<Vec<Step>, Reason> {
+        let modules = sources(scene)?.modules;
+        if modules.is_empty() {
+            return Ok(Vec::new());
+        }
+        scene.given(DATABASE)?;
+        let mut steps = vec![go::env(scene)];
+        if let Some(go) = Go::of(done)? {
+            for module in &modules {
+                for tags in module.tag_sets() {
+                    steps.push(go::list(scene, &go, module, &tags));
+                    steps.push(audit(scene, &go, id(TOOL.name, module, &tags), module.path(), &tags));
+                }
+                steps.push(go_mod(scene, &go, module));
+            }
+        }
+        Ok(steps)
+    }
+
+    fn control(&self, scene: &Scene<'_>, done: &Done) -> Result<Vec<Step>, Reason> {
+        let step = Go::of(done)?.map(|go| {
+            let step = audit(scene, &go, CONTROL_STEP.to_owned(), "control".into(), "");
+            CONTROL.iter().fold(step, |step, (file, text)| {
+                step.plant(format!("control/{file}"), Content::text(*text))
+            })
+        });
+        Ok(step.into_iter().collect())
+    }
+
+    fn read(&self, scene: &Scene<'_>, done: &Done) -> Result<Reading, Reason> {
+        let sources = sources(scene)?;
+        let mut reading = sources.reading();
+        if sources.modules.is_empty() {
+            return Ok(reading);
+        }
+        let mut judged = String::new();
+        let mut inner_tests = BTreeSet::new();
+        for module in &sources.modules {
+            let mut seen = BTreeSet::new();
+            for tags in module.tag_sets() {
+                let packages = packages(scene, done, module, &tags)?;
+                let said = parse(done.raw(&id(TOOL.name, module, &tags))?)?;
+                for missing in packages.paths.difference(&said.roots) {
+                    let text = format!("govulncheck does not say that it looked at {missing}");
+                    reading.doubt(Reason::new(text));
+                }
+                // Seen with 1.9.0: `-test` keeps one of a package's two variants, the one without its tests.
+                inner_tests.extend(packages.inner_tests);
+                seen.extend(packages.files);
+                // Within the module, where a `toolchain` line may have chosen another Go than the one on the PATH.
+                said.config.go_version.trim_start_matches("go").clone_into(&mut judged);
+                reading.version = Some(said.config.scanner_version.trim_start_matches('v').to_owned());
+                if let Some(doubt) = judge_age(said.config.db_last_modified, scene.now) {
+                    reading.doubt(doubt);
+                }
+                weigh(said, &module.directory, &mut reading);
+            }
+            reconcile(scene, module, &seen, &mut reading)?;
+            doubt_replaced(scene, done, module, &mut reading)?;
+        }
+        if !inner_tests.is_empty() {
+            let packages = inner_tests.into_iter().collect::<Vec<_>>().join(", ");
+            let text = format!("govulncheck does not see what only the tests inside a package import: {packages}");
+            reading.notes.push(text);
+        }
+        reading.seen = counted(sources.modules.len(), "module");
+        compare_with_image(scene, &judged, &mut reading)?;
+        if let Some(raw) = done.find(CONTROL_STEP)? {
+            prove(raw, &mut reading)?;
+        }
+        Ok(reading)
+    }
 }
 
 #[derive(Deserialize)]
@@ -202,25 +246,23 @@ struct Known {
     path: String,
 }
 
+fn go_mod(scene: &Scene<'_>, go: &Go, module: &Module) -> Step {
+    let step = go.equip(scene, Step::new(id("go:mod", module, ""), &GO));
+    step.args(["-C"]).args([module.path()]).args(["mod", "edit", "-json"])
+}
+
 /// govulncheck goes by name and version; a module in whose place another is put has neither.
-fn doubt_replaced(
-    bench: &Bench<'_>,
-    go: &Go,
-    place: &Place,
-    database: &Path,
-    module: &Module,
-    evidence: &mut Evidence,
-) -> Result<(), Failure> {
-    let invocation = go.equip(bench, bench.invoke(&GO, &place.path)?).arg("-C");
-    let (output, code) = bench.run(&invocation.arg(module.path(bench)).args(["mod", "edit", "-json"]))?;
-    let read: Option<GoMod> = serde_json::from_slice(&output.stdout).ok().filter(|_| code == 0);
-    let read = read.ok_or_else(|| unusable(GO.name, &format!("`go mod edit`: {}", output.ending()), &output))?;
-    let index = database.join("index/modules.json");
-    let bytes = std::fs::read(&index).map_err(|error| Failure::io("read", &index, error))?;
-    let known: Vec<Known> = serde_json::from_slice(&bytes).map_err(|error| {
-        let message = format!("`{}` cannot be read", index.display());
-        Failure::new(Kind::NoEvidence, message).caused_by(error).hint(hint())
-    })?;
+fn doubt_replaced(scene: &Scene<'_>, done: &Done, module: &Module, reading: &mut Reading) -> Result<(), Reason> {
+    let raw = done.raw(&id("go:mod", module, ""))?;
+    let read: GoMod = serde_json::from_slice(&raw.stdout)
+        .map_err(|error| raw.unusable(GO.name, &format!("`go mod edit` cannot be read: {error}")))?;
+    let known: Vec<Known> =
+        serde_json::from_slice(&scene.read_given(DATABASE, "index/modules.json")?).map_err(|error| {
+            let message = "the database's `index/modules.json` cannot be read";
+            Failure::new(Kind::NoEvidence, message)
+                .caused_by(error)
+                .hint(DATABASE.hint())
+        })?;
     for replaced in read.replace.unwrap_or_default() {
         if known.iter().any(|known| known.path == replaced.old.path) {
             let text = format!(
@@ -228,7 +270,7 @@ fn doubt_replaced(
                 Path::new(&module.directory).join("go.mod").display(),
                 replaced.old.path
             );
-            evidence.doubt(Reason::new(text));
+            reading.doubt(Reason::new(text));
         }
     }
     Ok(())
@@ -236,7 +278,7 @@ fn doubt_replaced(
 
 fn judge_age(modified: Option<Timestamp>, now: Timestamp) -> Option<Reason> {
     let Some(modified) = modified else {
-        return Some(Reason::new("the database does not say how old it is").hint(hint()));
+        return Some(Reason::new("the database does not say how old it is").hint(DATABASE.hint()));
     };
     let hours = now.duration_since(modified).as_hours();
     let text = match hours / 24 {
@@ -244,32 +286,24 @@ fn judge_age(modified: Option<Timestamp>, now: Timestamp) -> Option<Reason> {
         0..OLDEST_DAYS => return None,
         days => format!("the database is {days} days old, limit {OLDEST_DAYS} days"),
     };
-    Some(Reason::new(text).hint(hint()))
+    Some(Reason::new(text).hint(DATABASE.hint()))
 }
 
-fn audit(
-    bench: &Bench<'_>,
-    go: &Go,
-    place: &Place,
-    database: &Path,
-    module: &Path,
-    tags: &str,
-) -> Result<Said, Failure> {
-    let invocation = go
-        .equip(bench, bench.invoke(&GOVULNCHECK, &place.path)?)
-        .arg("-C")
-        .arg(module)
-        .arg("-db")
-        .arg(format!("file://{}", database.display()))
-        .args(["-format", "json", "-test", "-tags", tags, "./..."]);
-    let (output, code) = bench.run(&invocation)?;
-    if code != 0 {
-        return Err(unusable(GOVULNCHECK.name, &output.ending(), &output));
-    }
-    parse(&output.stdout).map_err(|how| unusable(GOVULNCHECK.name, &how, &output))
+/// A run over one module, symbol by symbol.
+fn audit(scene: &Scene<'_>, go: &Go, id: String, module: Word, tags: &str) -> Step {
+    go.equip(scene, Step::new(id, &TOOL))
+        .args(["-C"])
+        .args([module])
+        .args(["-db"])
+        .args([Word::Given("file://", DATABASE)])
+        .args(["-format", "json", "-test", "-tags", tags, "./..."])
 }
 
-fn parse(stdout: &[u8]) -> Result<Said, String> {
+fn parse(raw: &Raw) -> Result<Said, Reason> {
+    stream(&raw.stdout).map_err(|how| raw.unusable(TOOL.name, &how))
+}
+
+fn stream(stdout: &[u8]) -> Result<Said, String> {
     let mut said = Said::default();
     let (mut configs, mut boms) = (0, 0);
     for message in serde_json::Deserializer::from_slice(stdout).into_iter::<Message>() {
@@ -282,7 +316,7 @@ fn parse(stdout: &[u8]) -> Result<Said, String> {
             boms += 1;
         }
         if let Some(osv) = message.osv {
-            said.summaries.insert(osv.id, osv.summary);
+            said.known.insert(osv.id, osv.about);
         }
         if let Some(found) = message.finding.filter(|found| !found.trace.is_empty()) {
             said.found.push(found);
@@ -296,7 +330,7 @@ fn parse(stdout: &[u8]) -> Result<Said, String> {
 }
 
 /// One finding for each vulnerability and the deepest level at which it was seen; called before imported before required.
-fn weigh(said: Said, directory: &str, evidence: &mut Evidence) {
+fn weigh(said: Said, directory: &str, reading: &mut Reading) {
     let mut deepest: BTreeMap<(String, String), Found> = BTreeMap::new();
     for found in said.found {
         let key = (found.osv.clone(), found.trace[0].module.clone());
@@ -306,11 +340,11 @@ fn weigh(said: Said, directory: &str, evidence: &mut Evidence) {
         }
     }
     for found in deepest.into_values() {
-        let summary = said.summaries.get(&found.osv).map_or("", String::as_str);
-        let finding = finding(&found, summary, directory);
-        let same = |known: &&mut Finding| known.id == finding.id && known.message == finding.message;
-        if evidence.findings.iter_mut().find(same).is_none() {
-            evidence.findings.push(finding);
+        let nothing = About::default();
+        let finding = finding(&found, said.known.get(&found.osv).unwrap_or(&nothing), directory);
+        let same = |known: &&mut Finding| known.rule == finding.rule && known.message == finding.message;
+        if reading.findings.iter_mut().find(same).is_none() {
+            reading.findings.push(finding);
         }
     }
 }
@@ -320,7 +354,7 @@ fn depth(found: &Found) -> u8 {
     u8::from(!first.package.is_empty()) + u8::from(!first.function.is_empty())
 }
 
-fn finding(found: &Found, summary: &str, directory: &str) -> Finding {
+fn finding(found: &Found, about: &About, directory: &str) -> Finding {
     let first = &found.trace[0];
     // The database gives no severities: what is called is unknown, and so counts; what is not called is low.
     let (level, how) = match depth(found) {
@@ -328,12 +362,10 @@ fn finding(found: &Found, summary: &str, directory: &str) -> Finding {
         1 => (Level::Low, "imported, not called"),
         _ => (Level::Low, "required, not imported"),
     };
-    let fixed = match found.fixed_version.as_str() {
-        "" => "no fix yet".to_owned(),
-        version => format!("fixed in {version}"),
-    };
-    let text = format!("{how}: {} {} ({fixed}) {summary}", first.module, first.version);
-    let mut finding = Finding::new(&found.osv, level, text.trim_end());
+    let fix = Fix::of(&found.fixed_version);
+    let text = format!("{how}: {} {} ({fix}) {}", first.module, first.version, about.summary);
+    let mut finding = Finding::new(Class::Vulnerability, &found.osv, level, text.trim_end());
+    finding.aliases.clone_from(&about.aliases);
     let own = found.trace.iter().rev().skip_while(|frame| frame.position.is_none());
     let path = |position: &Position| match directory {
         "" => position.filename.clone(),
@@ -356,37 +388,40 @@ fn finding(found: &Found, summary: &str, directory: &str) -> Finding {
             ));
         }
     }
-    finding.hint = match (found.fixed_version.as_str(), first.module.as_str()) {
-        ("", _) => None,
-        (version, "stdlib" | "toolchain") => Some(format!("build with Go {}", version.trim_start_matches('v'))),
-        (version, module) => Some(format!("go get {module}@{version}")),
+    finding.hint = match (&fix, first.module.as_str()) {
+        (Fix::None, _) => None,
+        (Fix::Available(version), "stdlib" | "toolchain") => {
+            Some(format!("build with Go {}", version.trim_start_matches('v')))
+        }
+        (Fix::Available(version), module) => Some(format!("go get {module}@{version}")),
     };
+    finding.fix = Some(fix);
     finding
 }
 
-fn prove(bench: &Bench<'_>, go: &Go, place: &Place, database: &Path) -> Result<Control, Failure> {
-    for (file, text) in CONTROL {
-        place.write(&format!("control/{file}"), text)?;
+fn prove(raw: &Raw, reading: &mut Reading) -> Result<(), Reason> {
+    let is_planted = |found: &Found| found.osv == CONTROL_ID && depth(found) == 2;
+    if parse(raw)?.found.iter().any(is_planted) {
+        reading.control = Control::Found;
+    } else {
+        reading.control = Control::Missed;
+        let text = format!("the database does not know {CONTROL_ID}, or govulncheck did not see it called");
+        reading.doubt(Reason::new(text).hint(DATABASE.hint()));
     }
-    let said = audit(bench, go, place, database, &place.path.join("control"), "")?;
-    let found = said
-        .found
-        .iter()
-        .any(|found| found.osv == CONTROL_ID && depth(found) == 2);
-    Ok(if found { Control::Found } else { Control::Missed })
+    Ok(())
 }
 
 /// The standard library that was judged is that of the Go on the PATH; the image may be built with another.
-fn compare_with_image(bench: &Bench<'_>, judged: &str, evidence: &mut Evidence) -> Result<(), Failure> {
-    for file in bench.tree.dockerfiles() {
-        let bytes = bench.tree.read(file)?;
+fn compare_with_image(scene: &Scene<'_>, judged: &str, reading: &mut Reading) -> Result<(), Reason> {
+    for file in scene.tree.dockerfiles() {
+        let bytes = scene.tree.read(file)?;
         for built in go_images(&String::from_utf8_lossy(&bytes)) {
             let minor = |version: &str| version.split('.').take(2).collect::<Vec<_>>().join(".");
             if minor(&built) != minor(judged) {
                 let text = format!("Go {judged} was judged, and `{file}` builds with Go {built}");
-                evidence.doubt(Reason::new(text).hint(format!("GOTOOLCHAIN=go{built} msctl gate --only audit")));
+                reading.doubt(Reason::new(text).hint(format!("GOTOOLCHAIN=go{built} msctl gate --only audit")));
             } else if built != judged {
-                evidence
+                reading
                     .notes
                     .push(format!("Go {judged} was judged, and `{file}` builds with Go {built}"));
             }
@@ -419,7 +454,7 @@ mod tests {
         "db_last_modified":"2026-11-01T00:00:00Z","go_version":"go1.26.8","scan_level":"symbol","scan_mode":"source"}}
         {"SBOM":{"go_version":"go1.26.8","modules":[{"path":"example.com/c"}],"roots":["example.com/c"]}}
         {"progress":{"message":"Checking"}}
-        {"osv":{"id":"GO-2021-0113","summary":"Out-of-bounds read"}}
+        {"osv":{"id":"GO-2021-0113","aliases":["CVE-2021-38561","GHSA-ppp9-7jff-5vj2"],"summary":"Out-of-bounds read"}}
         {"finding":{"osv":"GO-2021-0113","fixed_version":"v0.3.7","trace":[{"module":"golang.org/x/text","version":"v0.3.6"}]}}
         {"finding":{"osv":"GO-2021-0113","fixed_version":"v0.3.7","trace":[{"module":"golang.org/x/text","version":"v0.3.6","package":"golang.org/x/text/language",
          "function":"Parse","position":{"filename":"language/language.go","line":3}},{"module":"example.com/c","package":"example.com/c","function":"main",
@@ -427,26 +462,28 @@ mod tests {
 
     #[test]
     fn the_deepest_level_is_kept_with_the_line_that_calls() {
-        let mut evidence = Evidence::of("govulncheck");
-        weigh(parse(SAID.as_bytes()).expect("a stream"), "sub", &mut evidence);
-        assert_eq!(evidence.findings.len(), 1);
-        let finding = &evidence.findings[0];
+        let mut reading = Reading::new();
+        weigh(stream(SAID.as_bytes()).expect("a stream"), "sub", &mut reading);
+        assert_eq!(reading.findings.len(), 1);
+        let finding = &reading.findings[0];
         assert_eq!(finding.severity, Level::Unknown);
         assert_eq!(
             finding.message,
             "reachable: golang.org/x/text v0.3.6 (fixed in v0.3.7) Out-of-bounds read"
         );
         assert_eq!(finding.trail, ["sub/main.go:5 calls language.Parse"]);
+        assert_eq!(finding.fix, Some(Fix::of("v0.3.7")));
+        assert!(finding.aliases.contains("CVE-2021-38561") && finding.aliases.len() == 2);
         assert_eq!(finding.hint.as_deref(), Some("go get golang.org/x/text@v0.3.7"));
     }
 
     #[test]
     fn half_a_stream_is_no_answer() {
         for end in [0, 40, SAID.len() - 10] {
-            assert!(parse(&SAID.as_bytes()[..end]).is_err(), "{end}");
+            assert!(stream(&SAID.as_bytes()[..end]).is_err(), "{end}");
         }
-        assert!(parse(SAID.replace("\"symbol\"", "\"module\"").as_bytes()).is_err());
-        assert!(parse(SAID.replace("\"SBOM\"", "\"other\"").as_bytes()).is_err());
+        assert!(stream(SAID.replace("\"symbol\"", "\"module\"").as_bytes()).is_err());
+        assert!(stream(SAID.replace("\"SBOM\"", "\"other\"").as_bytes()).is_err());
     }
 
     #[test]

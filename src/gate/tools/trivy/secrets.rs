@@ -3,11 +3,14 @@
 
 use std::collections::BTreeMap;
 
-use super::super::super::bench::{Bench, Place};
-use super::super::super::judge::{Control, Evidence, Reason};
-use super::{counted, invoke, scan, without_ignores};
-use crate::failure::Failure;
-use crate::process::TRIVY;
+use super::super::super::adapter::{Adapter, Reading, counted};
+use super::super::super::scene::Scene;
+use super::super::super::step::{Content, Done, Step};
+use super::super::super::tree::Gap;
+use super::super::super::{Control, Reason};
+use super::{TOOL, report, step, without_ignores};
+use crate::config::service::Check;
+use crate::process::Tool;
 
 /// A larger file is no source.
 const LARGEST: u64 = 64 << 20;
@@ -18,86 +21,97 @@ const CONTROL_ID: &str = "aws-access-key-id";
 /// Without trivy's exceptions, whatever the path of the copy looks like.
 const CONFIG: &str = "disable-allow-rules: [tests, examples, vendor, usr-dirs, locale-dir, markdown, node.js, golang, python, rubygems, wordpress, anaconda-log]\n";
 
-/// One copy.
-struct Copy {
-    file: String,
-    has_lines: bool,
-}
+const STEP: &str = "trivy:secrets";
 
-pub(in crate::gate) fn check(bench: &Bench<'_>) -> Result<Evidence, Failure> {
-    let mut evidence = Evidence::of(TRIVY.name);
-    if bench.tree.files.is_empty() {
-        return Ok(Evidence::not_applicable(TRIVY.name, "there are no files"));
+/// trivy for secrets.
+pub(in super::super) struct Secrets;
+
+impl Adapter for Secrets {
+    fn tool(&self) -> &'static Tool {
+        &TOOL
     }
-    evidence.notes.push("git's history was not looked into".into());
-    let place = bench.place()?;
-    let copies = copy(bench, &place, &mut evidence)?;
-    evidence.seen = counted(copies.len(), "file");
-    let config = place.write("secret.yaml", CONFIG)?;
-    let invocation = invoke(bench, &place, "fs")?
-        .args([
-            "--scanners",
-            "secret",
-            "--skip-db-update",
-            "--offline-scan",
-            "--secret-config",
-        ])
-        .arg(config)
-        .arg(super::below(&place.path, "scan"));
-    let (report, _) = scan(bench, &invocation, &mut evidence)?;
-    evidence.version = bench.version(&TRIVY, &place);
-    let mut planted = 0;
-    for scanned in report.scanned().iter().filter(|scanned| scanned.class == "secret") {
-        let found = scanned.secrets.as_deref().unwrap_or_default();
-        if CONTROLS.contains(&scanned.target.as_str()) {
-            planted += usize::from(found.iter().any(|secret| secret.id == CONTROL_ID));
-        } else if let Some(copy) = copies.get(&scanned.target) {
-            evidence
-                .findings
-                .extend(found.iter().map(|secret| secret.finding(&copy.file, copy.has_lines)));
+
+    fn check(&self) -> Check {
+        Check::Secrets
+    }
+
+    fn concerns(&self, gap: &Gap<'_>) -> bool {
+        matches!(gap, Gap::Unread(_))
+    }
+
+    fn nothing(&self, scene: &Scene<'_>) -> Result<Option<String>, Reason> {
+        let is_none = scene.tree.files.is_empty();
+        Ok(is_none.then(|| "there are no files".to_owned()))
+    }
+
+    fn steps(&self, scene: &Scene<'_>, _: &Done) -> Result<Vec<Step>, Reason> {
+        let mut step = step(STEP, "fs")
+            .args(["--scanners", "secret", "--skip-db-update", "--offline-scan"])
+            .args(["--secret-config", "secret.yaml", "scan"])
+            .plant("secret.yaml", Content::text(CONFIG));
+        for name in CONTROLS {
+            step = step.plant(
+                format!("scan/{name}"),
+                Content::text(format!("key = {}\n", planted_key())),
+            );
+        }
+        for (name, file) in copies(scene, &mut Reading::new()) {
+            step = step.plant(format!("scan/{name}"), Content::Changed(file.to_owned(), copied));
+        }
+        Ok(vec![step])
+    }
+
+    fn read(&self, scene: &Scene<'_>, done: &Done) -> Result<Reading, Reason> {
+        let mut reading = Reading::new();
+        reading.notes.push("git's history was not looked into".into());
+        let copies = copies(scene, &mut reading);
+        reading.seen = counted(copies.len(), "file");
+        let report = report(done.raw(STEP)?, &mut reading)?;
+        let mut planted = 0;
+        for scanned in report.scanned().iter().filter(|scanned| scanned.class == "secret") {
+            let found = scanned.secrets.as_deref().unwrap_or_default();
+            if CONTROLS.contains(&scanned.target.as_str()) {
+                planted += usize::from(found.iter().any(|secret| secret.id == CONTROL_ID));
+            } else if let Some(file) = copies.get(&scanned.target) {
+                let (_, has_lines) = readable(&scene.tree.read(file)?);
+                let found = found.iter().map(|secret| secret.finding(file, has_lines));
+                reading.findings.extend(found);
+            } else {
+                let target = &scanned.target;
+                reading.doubt(Reason::new(format!(
+                    "trivy speaks of `{target}`, which it was not given"
+                )));
+            }
+        }
+        reading.control = if planted == CONTROLS.len() {
+            Control::Found
         } else {
-            evidence.doubt(Reason::new(format!(
-                "trivy speaks of `{}`, which it was not given",
-                scanned.target
-            )));
-        }
+            Control::Missed
+        };
+        Ok(reading)
     }
-    evidence.control = if planted == CONTROLS.len() {
-        Control::Found
-    } else {
-        Control::Missed
-    };
-    Ok(evidence)
 }
 
-fn copy(bench: &Bench<'_>, place: &Place, evidence: &mut Evidence) -> Result<BTreeMap<String, Copy>, Failure> {
+/// The file behind each copy; what is too large becomes doubt.
+fn copies<'a>(scene: &'a Scene<'_>, reading: &mut Reading) -> BTreeMap<String, &'a str> {
     let (mut copies, mut size) = (BTreeMap::new(), 0);
-    for name in CONTROLS {
-        place.write(&format!("scan/{name}"), format!("key = {}\n", planted_key()))?;
-    }
-    for (number, file) in bench.tree.files.iter().enumerate() {
-        let path = bench.tree.root.join(file);
-        let length = path.metadata().map_err(|error| Failure::io("read", file, error))?.len();
+    for (number, (file, length)) in scene.tree.files.iter().enumerate() {
         size += length;
-        if length > LARGEST || size > MOST {
-            evidence.doubt(Reason::new(format!(
-                "`{file}` is too large to be looked into: {} MiB",
-                length >> 20
+        if *length > LARGEST || size > MOST {
+            let length = length >> 20;
+            reading.doubt(Reason::new(format!(
+                "`{file}` is too large to be looked into: {length} MiB"
             )));
-            continue;
+        } else {
+            copies.insert(format!("f{number:06}.txt"), file.as_str());
         }
-        let (text, has_lines) = readable(&bench.tree.read(file)?);
-        let name = format!("f{number:06}.txt");
-        place.write(&format!("scan/{name}"), without_ignores(&text))?;
-        copies.insert(
-            name,
-            Copy {
-                file: file.clone(),
-                has_lines,
-            },
-        );
     }
-    Ok(copies)
+    copies
+}
+
+/// What a copy holds.
+fn copied(bytes: &[u8]) -> Vec<u8> {
+    without_ignores(&readable(bytes).0)
 }
 
 /// A key that opens nothing; made up here, so that no scanner finds it in msctl's own source.

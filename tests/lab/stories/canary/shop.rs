@@ -378,6 +378,16 @@ impl Shop {
         driver
     }
 
+    /// Cuts the one journal of this service off after so many bytes.
+    pub(super) fn keep_of_journal(&self, bytes: usize) {
+        let directory = self.sandbox.path("payment/.msctl/canary");
+        let files = std::fs::read_dir(directory).expect("journals").flatten();
+        let mut journals = files.filter(|file| file.path().extension().is_some_and(|e| e == "jsonl"));
+        let journal = journals.next().expect("a journal").path();
+        let text = std::fs::read_to_string(&journal).expect("a journal");
+        std::fs::write(&journal, &text[..bytes]).expect("a journal");
+    }
+
     /// What the journals of this service say, as one text.
     pub(super) fn journal(&self) -> String {
         let directory = self.sandbox.path("payment/.msctl/canary");

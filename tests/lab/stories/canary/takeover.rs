@@ -38,6 +38,26 @@ fn a_release_whose_driver_is_killed_is_taken_over() {
 }
 
 #[test]
+fn a_step_that_was_decided_and_not_written_is_written_by_the_next_driver() {
+    let shop = Shop::open("decided");
+    let load = shop.load(200);
+    let driver = shop.begin(&FAST);
+    until("its second step", || shop.share() == 50);
+    driver.kill();
+    // As if it had died a moment before: what it decided is on its disk, and not at the route.
+    let journal = shop.journal();
+    let (decided, _) = journal.split_once("{\"write\":500}").expect("the decision");
+    shop.keep_of_journal(decided.len() + "{\"write\":500}]}}\n".len());
+    shop.weight(10);
+    let run = shop.canary(User::Releaser, "resume", &counters());
+    println!("{}", run.transcript());
+    assert_eq!((run.code, shop.share()), (0, 100), "{}", run.transcript());
+    assert_eq!(shop.explain().code, 0, "{}", shop.journal());
+    assert!(shop.is_tidy());
+    load.stop(lab().wire());
+}
+
+#[test]
 fn a_guard_puts_traffic_back_when_the_driver_is_gone_and_not_before() {
     let shop = Shop::open("guard");
     let before = shop.route()["spec"].clone();
