@@ -1505,7 +1505,7 @@ _msctl() {
             return 0
             ;;
         msctl__subcmd__gate)
-            opts="-C -h --only --image --fail-on --trivy-db --vuln-db --timeout --output --directory --help"
+            opts="-C -h --only --image --fail-on --trivy-db --vuln-db --timeout --write --output --directory --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1532,6 +1532,10 @@ _msctl() {
                     return 0
                     ;;
                 --timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --write)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -79,6 +79,7 @@ critical\t'Critical'"
 complete -c msctl -n "__fish_msctl_using_subcommand gate" -l trivy-db -d 'trivy\'s database, for the image' -r -F
 complete -c msctl -n "__fish_msctl_using_subcommand gate" -l vuln-db -d 'The Go vulnerability database, for the audit' -r -F
 complete -c msctl -n "__fish_msctl_using_subcommand gate" -l timeout -d 'What one run of a tool may take' -r
+complete -c msctl -n "__fish_msctl_using_subcommand gate" -l write -d 'Write the answer to a file, too: json, sarif, junit, markdown, github, gitlab or html' -r
 complete -c msctl -n "__fish_msctl_using_subcommand gate" -l output -d 'What goes to stdout (auto: human, or ci when CI is set)' -r -f -a "human\t'For eyes: colour and live views where there is a terminal'
 json\t'One JSON document; streams are JSON Lines'
 ci\t'Plain lines, one an event, and annotations where the CI system has them'"

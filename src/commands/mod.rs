@@ -1,6 +1,7 @@
 //! One file per verb, one folder per noun: `Args` beside `run()`, and how its report is shown.
 
 mod context;
+mod file;
 
 pub mod canary;
 pub mod completions;

@@ -126,7 +126,7 @@ const DOCUMENTS: [Document; 25] = [
         "what could not be done, of every command",
         written::<failure::Document<'static>>,
     ),
-    Document("msctl.gate.report/v2", "the answer of `gate`", written::<GateReport>),
+    Document(GateReport::DOCUMENT, "the answer of `gate`", written::<GateReport>),
     Document(
         "msctl.generate.file/v1",
         "a file of `generate --stdout`",

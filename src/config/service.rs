@@ -402,6 +402,18 @@ pub enum Severity {
     Critical,
 }
 
+impl Severity {
+    /// Its name, as in msctl.yaml.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+            Self::Critical => "critical",
+        }
+    }
+}
+
 /// One check of the gate.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema, clap::ValueEnum,
@@ -432,6 +444,18 @@ impl Check {
         Self::Audit,
         Self::Image,
     ];
+
+    /// Its name, as in msctl.yaml.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Dockerfile => "dockerfile",
+            Self::Manifests => "manifests",
+            Self::Secrets => "secrets",
+            Self::Lint => "lint",
+            Self::Audit => "audit",
+            Self::Image => "image",
+        }
+    }
 }
 
 /// How it is released.

@@ -73,6 +73,18 @@ pub enum Class {
     Misconfiguration,
 }
 
+impl Class {
+    /// Its name.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Lint => "lint",
+            Self::Vulnerability => "vulnerability",
+            Self::Secret => "secret",
+            Self::Misconfiguration => "misconfiguration",
+        }
+    }
+}
+
 /// Whether something newer is free of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -120,6 +132,9 @@ pub struct Finding {
     /// 1-based.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub line: Option<u64>,
+    /// The package it is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub package: Option<String>,
     /// What it is.
     pub message: String,
     /// How it is reached, a step a line.
@@ -133,6 +148,8 @@ pub struct Finding {
     pub fix: Option<Fix>,
     /// Whether the policy lets it fail the gate.
     pub fails: bool,
+    /// The same for the same finding after other lines have moved; no other finding of the report has it.
+    pub fingerprint: String,
 }
 
 impl Finding {
@@ -145,12 +162,21 @@ impl Finding {
             severity,
             file: None,
             line: None,
+            package: None,
             message: message.into(),
             trail: Vec::new(),
             hint: None,
             fix: None,
             fails: false,
+            fingerprint: String::new(),
         }
+    }
+
+    /// The package it is about.
+    #[must_use]
+    pub fn about(mut self, package: impl Into<String>) -> Self {
+        self.package = Some(package.into());
+        self
     }
 
     /// Where it is.
@@ -159,6 +185,15 @@ impl Finding {
         self.file = Some(file.into());
         self.line = line.filter(|line| *line > 0);
         self
+    }
+
+    /// `Dockerfile:6`, `go.mod`.
+    pub fn place(&self) -> Option<String> {
+        let file = self.file.as_ref()?;
+        Some(match self.line {
+            Some(line) => format!("{file}:{line}"),
+            None => file.clone(),
+        })
     }
 }
 

@@ -25,6 +25,18 @@ pub enum Verdict {
     NotApplicable,
 }
 
+impl Verdict {
+    /// `PASS`, `COULD NOT TELL`
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Pass => "PASS",
+            Self::Fail => "FAIL",
+            Self::CouldNotTell => "COULD NOT TELL",
+            Self::NotApplicable => "N/A",
+        }
+    }
+}
+
 /// What became of the positive control.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -193,6 +205,9 @@ pub struct GateReport {
 }
 
 impl GateReport {
+    /// What its `schema` field says.
+    pub const DOCUMENT: &'static str = "msctl.gate.report/v2";
+
     /// The checks with a row of which this is so.
     pub fn checks(&self, is_so: impl Fn(&Row) -> bool) -> BTreeSet<Check> {
         checks(&self.rows, is_so)

@@ -8,6 +8,7 @@ mod adapter;
 mod ask;
 mod bench;
 mod finding;
+mod fingerprint;
 mod given;
 mod judge;
 mod run;
@@ -15,6 +16,7 @@ mod scene;
 mod step;
 mod tree;
 
+pub mod report;
 pub mod tools;
 
 pub use ask::Request;

@@ -12,7 +12,7 @@ use super::bench::Bench;
 use super::judge::{Answer, judge, sum};
 use super::scene::Scene;
 use super::step::{Done, Ran, Step};
-use super::{Control, GateReport, Reason, Request, Row, Verdict, tools};
+use super::{Control, GateReport, Reason, Request, Row, Verdict, fingerprint, tools};
 use crate::config::service::Check;
 use crate::failure::Failure;
 use crate::process::{Clock, Interrupt};
@@ -28,6 +28,9 @@ pub enum Event {
 
 /// Two tools at a time: most of them use more than one core.
 const AT_ONCE: usize = 2;
+
+/// A file with more bytes has no lines that somebody wrote.
+const MOST_TEXT: u64 = 16 << 20;
 
 /// Makes the checks that are asked for. `tell` is called on this thread as things happen.
 pub fn run(request: &Request, interrupt: &Interrupt, tell: &mut dyn FnMut(Event)) -> Result<GateReport, Failure> {
@@ -48,8 +51,16 @@ pub fn run(request: &Request, interrupt: &Interrupt, tell: &mut dyn FnMut(Event)
         return Err(Failure::new(kind, "the gate was interrupted").note("No verdict was given."));
     }
     let mut report = sum(rows, request.fail_on);
+    fingerprint::mark(&mut report.rows, &|file| text(&scene, file));
     report.took = clock.elapsed();
     Ok(report)
+}
+
+/// The text of a file of the tree, for the lines that findings stand on.
+fn text(scene: &Scene<'_>, file: &str) -> Option<String> {
+    scene.tree.files.get(file).filter(|size| **size <= MOST_TEXT)?;
+    let bytes = scene.tree.read(file).ok()?;
+    Some(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// What a worker says of the step with this id.

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use crate::support::{Run, Sandbox, root};
 
-const DOCKERFILE: &str = "FROM scratch\nCOPY app /app\nUSER 65532:65532\nHEALTHCHECK CMD [\"/app\", \"healthcheck\"]\nENTRYPOINT [\"/app\"]\n";
-const MAIN: &str = "package main\n\nimport \"fmt\"\n\nfunc main() { fmt.Println(\"ok\") }\n";
+pub(super) const DOCKERFILE: &str = "FROM scratch\nCOPY app /app\nUSER 65532:65532\nHEALTHCHECK CMD [\"/app\", \"healthcheck\"]\nENTRYPOINT [\"/app\"]\n";
+pub(super) const MAIN: &str = "package main\n\nimport \"fmt\"\n\nfunc main() { fmt.Println(\"ok\") }\n";
 const VULNERABLE: &str =
     "package main\n\nimport \"golang.org/x/text/language\"\n\nfunc main() { _, _ = language.Parse(\"en\") }\n";
 
@@ -27,13 +27,13 @@ fn link(sandbox: &Sandbox, tools: &[&str]) {
     }
 }
 
-fn real(tools: &[&str]) -> Sandbox {
+pub(super) fn real(tools: &[&str]) -> Sandbox {
     let sandbox = with_all();
     link(&sandbox, tools);
     sandbox
 }
 
-fn gate(sandbox: &Sandbox, check: &str, more: &[&str]) -> Run {
+pub(super) fn gate(sandbox: &Sandbox, check: &str, more: &[&str]) -> Run {
     sandbox.msctl(["gate", "--only", check].iter().chain(more))
 }
 
@@ -723,7 +723,7 @@ fn a_scaffolded_service_passes() {
     assert_eq!((run.code, &report["verdict"]), (0, &"pass".into()));
 }
 
-const PRIVILEGED: &str = "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec:\n  containers:\n  - name: p\n    image: a:1\n    securityContext: {privileged: true}\n";
+pub(super) const PRIVILEGED: &str = "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec:\n  containers:\n  - name: p\n    image: a:1\n    securityContext: {privileged: true}\n";
 
 #[test]
 fn what_a_check_cannot_reach_is_no_reason_for_it_not_to_apply() {

@@ -1,6 +1,6 @@
 //! `msctl canary report`: a release as one page of HTML, beside its journal.
 
-use std::io::{Read, Write};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::canary::machine::Outcome;
 use crate::canary::page::{self, Words};
 use crate::canary::replay::{Replay, replay};
 use crate::canary::summary::Summary;
-use crate::commands::Context;
+use crate::commands::{Context, file};
 use crate::config::units::Weight;
 use crate::failure::{Exit, Failure, Kind};
 use crate::ui::{Page, Report, clean, count, duration};
@@ -139,7 +139,7 @@ fn traffic(summary: &Summary) -> String {
     format!("{harmed} harmed. {read_back}")
 }
 
-/// Whole or not at all: a reader never sees half a page.
+/// Not over a file of somebody else's.
 fn write(out: &Path, text: &str, overwrite: bool) -> Result<(), Failure> {
     if !overwrite && is_foreign(out)? {
         let message = format!("`{}` is there and is no page of msctl's", out.display());
@@ -148,18 +148,7 @@ fn write(out: &Path, text: &str, overwrite: bool) -> Result<(), Failure> {
             .hint("--out FILE     writes another file")
             .hint("--overwrite    replaces it"));
     }
-    let directory = out
-        .parent()
-        .filter(|d| !d.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
-    let failed = |e: std::io::Error| Failure::io("write", out, e);
-    let mut builder = tempfile::Builder::new();
-    // As any file that a program writes, and not for its owner alone; the umask takes from it.
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut file = builder.prefix(".msctl-").tempfile_in(directory).map_err(failed)?;
-    file.write_all(text.as_bytes()).map_err(failed)?;
-    file.persist(out).map_err(|e| failed(e.error))?;
-    Ok(())
+    file::write(out, text)
 }
 
 /// Whether something stands there that is no page of msctl's.

@@ -366,16 +366,17 @@ fn finding(found: &Found, about: &About, directory: &str) -> Finding {
     let text = format!("{how}: {} {} ({fix}) {}", first.module, first.version, about.summary);
     let mut finding = Finding::new(Class::Vulnerability, &found.osv, level, text.trim_end());
     finding.aliases.clone_from(&about.aliases);
+    finding.package = Some(first.module.clone());
     let own = found.trace.iter().rev().skip_while(|frame| frame.position.is_none());
-    let path = |position: &Position| match directory {
-        "" => position.filename.clone(),
-        below => format!("{below}/{}", position.filename),
+    let path = |file: &str| match directory {
+        "" => file.to_owned(),
+        below => format!("{below}/{file}"),
     };
     for pair in own.collect::<Vec<_>>().windows(2) {
         if let Some(position) = &pair[0].position {
             let package = pair[1].package.rsplit('/').next().unwrap_or_default();
             let place = if pair[0].version.is_empty() {
-                path(position)
+                path(&position.filename)
             } else {
                 position.filename.clone()
             };
@@ -387,6 +388,9 @@ fn finding(found: &Found, about: &About, directory: &str) -> Finding {
                 position.line, pair[1].function
             ));
         }
+    }
+    if finding.file.is_none() {
+        finding = finding.at(path("go.mod"), None);
     }
     finding.hint = match (&fix, first.module.as_str()) {
         (Fix::None, _) => None,

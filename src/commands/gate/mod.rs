@@ -1,15 +1,18 @@
 //! `msctl gate`: what is asked, how the answer is shown, where it is kept.
 
-use std::fmt::Write;
+mod write;
+
 use std::path::{Path, PathBuf};
 
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 
+use self::write::{Wanted, wanted};
 use super::Context;
 use crate::config::service::{Check, Gate, Service, Severity};
 use crate::config::units::Span;
 use crate::failure::{Exit, Failure, Kind};
+use crate::gate::report::{Format, counted, seen_from, why};
 use crate::gate::{self, Control, Event, Finding, GateReport, Request, Row, Verdict};
 use crate::process::Interrupt;
 use crate::ui::{Output, Page, Report, clean, duration};
@@ -21,7 +24,8 @@ use crate::ui::{Output, Page, Report, clean, duration};
 Examples:
   msctl gate                                     the checks that msctl.yaml asks for
   msctl gate --only dockerfile,manifests
-  msctl gate --image payment.tar --trivy-db DIR  an image from `docker save`, too")]
+  msctl gate --image payment.tar --trivy-db DIR  an image from `docker save`, too
+  msctl gate --write sarif=gate.sarif --write junit=gate.xml")]
 pub struct Args {
     /// Make these checks alone
     #[arg(long, value_enum, value_name = "CHECK,…", value_delimiter = ',')]
@@ -46,6 +50,10 @@ pub struct Args {
     /// What one run of a tool may take
     #[arg(long, value_name = "TIME", default_value = "5m")]
     timeout: Span,
+
+    /// Write the answer to a file, too: json, sarif, junit, markdown, github, gitlab or html
+    #[arg(long, value_name = "FORMAT=FILE", value_parser = wanted)]
+    write: Vec<Wanted>,
 }
 
 /// Where the last answer is kept, below the service's directory.
@@ -53,14 +61,15 @@ const KEPT: &str = ".msctl/gate";
 
 /// Makes the checks, shows the answer.
 pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
+    write::refuse_doubles(&args.write)?;
     let service = Service::find(context.directory())?;
     let request = request(args, context, service.as_ref())?;
     let interrupt = Interrupt::watch()?;
     let progress = context.ui.progress("asking the tools");
     let mut report = gate::run(&request, &interrupt, &mut |event| match event {
-        Event::Started(check, tool) => progress.says(&format!("{}: {tool} …", word(check))),
+        Event::Started(check, tool) => progress.says(&format!("{}: {tool} …", check.word())),
         Event::Ended(check, tool, verdict) => {
-            progress.says(&format!("{}: {tool}: {}", word(check), label(verdict)));
+            progress.says(&format!("{}: {tool}: {}", check.word(), label(verdict)));
         }
     })?;
     drop(progress);
@@ -71,10 +80,17 @@ pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
         }
     }
     if context.ui.output() == Output::Ci && context.environment.text("GITHUB_ACTIONS").is_some() {
-        context.ui.data(&annotations(&report));
+        context
+            .ui
+            .data(&Format::Github.render(&seen_from(&report, context.directory())));
     }
     context.ui.report(&report);
+    let unwritten = write::write(&args.write, context, &report);
+    for failure in &unwritten {
+        context.ui.note(&format!("error: {}", clean(&failure.with_causes())));
+    }
     Ok(match report.verdict {
+        _ if !unwritten.is_empty() => Exit::CouldNotTell,
         Verdict::Pass => Exit::Done,
         Verdict::Fail => Exit::No,
         Verdict::CouldNotTell | Verdict::NotApplicable => Exit::CouldNotTell,
@@ -106,33 +122,12 @@ fn keep(context: &Context, report: &GateReport) -> Result<(), Failure> {
     let root = Dir::open_ambient_dir(context.directory(), ambient_authority()).map_err(io("open"))?;
     root.create_dir_all(KEPT).map_err(io("create"))?;
     let directory = root.open_dir(KEPT).map_err(io("open"))?;
-    let document = serde_json::json!({ "schema": GateReport::SCHEMA });
-    let text = serde_json::to_value(report).and_then(|body| {
-        let fields = document.as_object().into_iter().chain(body.as_object()).flatten();
-        serde_json::to_vec_pretty(
-            &fields
-                .map(|(name, value)| (name.clone(), value.clone()))
-                .collect::<serde_json::Map<_, _>>(),
-        )
-    });
-    let text = text.map_err(|error| Failure::io("write", KEPT, error.into()))?;
-    for (name, bytes) in [(".gitignore", b"*\n".to_vec()), ("latest.json", text)] {
+    for (name, bytes) in [(".gitignore", "*\n"), ("latest.json", &Format::Json.render(report))] {
         let mut file = cap_tempfile::TempFile::new(&directory).map_err(io("write"))?;
-        std::io::Write::write_all(&mut file, &bytes).map_err(io("write"))?;
+        std::io::Write::write_all(&mut file, bytes.as_bytes()).map_err(io("write"))?;
         file.replace(name).map_err(io("write"))?;
     }
     Ok(())
-}
-
-const fn word(check: Check) -> &'static str {
-    match check {
-        Check::Dockerfile => "dockerfile",
-        Check::Manifests => "manifests",
-        Check::Secrets => "secrets",
-        Check::Lint => "lint",
-        Check::Audit => "audit",
-        Check::Image => "image",
-    }
 }
 
 const fn label(verdict: Verdict) -> &'static str {
@@ -148,7 +143,7 @@ const fn label(verdict: Verdict) -> &'static str {
 const SHOWN: usize = 10;
 
 impl Report for GateReport {
-    const SCHEMA: &'static str = "msctl.gate.report/v2";
+    const SCHEMA: &'static str = Self::DOCUMENT;
 
     fn human(&self, page: &mut Page) {
         let tool = |row: &Row| match &row.version {
@@ -168,14 +163,14 @@ impl Report for GateReport {
             let mut lines = lines(row).into_iter();
             let first = lines.next().unwrap_or_default();
             let time = duration(row.took);
-            let name = format!("{:10}  {:width$}", word(row.check), clean(&tool(row)));
+            let name = format!("{:10}  {:width$}", row.check.word(), clean(&tool(row)));
             page.line(format!(
                 "  {painted}  {name}  {}   {}",
-                clean(&first),
+                said(&first),
                 page.paint.faint(&time)
             ));
             for line in lines {
-                page.line(format!("{}{}", " ".repeat(indent), clean(&line)));
+                page.line(format!("{}{}", " ".repeat(indent), said(&line)));
             }
         }
         page.line(last(self, page));
@@ -191,6 +186,16 @@ fn shown(report: &GateReport) -> Vec<&Row> {
     let made = report.checks(applies);
     let rows = report.rows.iter();
     rows.filter(|row| applies(row) || !made.contains(&row.check)).collect()
+}
+
+/// One line that begins no command of GitHub's: it takes those with spaces before them, too, and a file may be called so.
+fn said(line: &str) -> String {
+    let line = clean(line).replace('\n', " ");
+    let text = line.trim_start();
+    if text.starts_with("::") || text.starts_with("##[") {
+        return format!("{}./{text}", &line[..line.len() - text.len()]);
+    }
+    line
 }
 
 /// What is said about one row; the first line stands beside its name.
@@ -217,108 +222,30 @@ fn lines(row: &Row) -> Vec<String> {
         lines.push(format!("… and {} more, all in --output json", failing.count() - SHOWN));
     }
     for reason in &row.reasons {
-        lines.push(format!("could not tell: {}", reason.text.replace('\n', " ")));
+        lines.push(format!("could not tell: {}", reason.text));
         lines.extend(reason.hints.iter().map(|hint| format!("hint: {hint}")));
     }
     lines
 }
 
 fn finding_lines(finding: &Finding) -> Vec<String> {
-    let at = place(finding).map_or(String::new(), |place| format!("{place}  "));
-    let message = finding.message.replace('\n', " ");
-    let mut lines = vec![format!("{at}{} {}: {message}", finding.severity.word(), finding.rule)];
+    let at = finding.place().map_or(String::new(), |place| format!("{place}  "));
+    let (level, rule, message) = (finding.severity.word(), &finding.rule, &finding.message);
+    let mut lines = vec![format!("{at}{level} {rule}: {message}")];
     lines.extend(finding.trail.iter().map(|step| format!("  {step}")));
-    lines.extend(
-        finding
-            .hint
-            .iter()
-            .map(|hint| format!("  hint: {}", hint.replace('\n', " "))),
-    );
+    lines.extend(finding.hint.iter().map(|hint| format!("  hint: {hint}")));
     lines
-}
-
-fn place(finding: &Finding) -> Option<String> {
-    let file = finding.file.as_ref()?;
-    Some(match finding.line {
-        Some(line) => format!("{file}:{line}"),
-        None => file.clone(),
-    })
 }
 
 /// The verdict, and what it rests on.
 fn last(report: &GateReport, page: &Page) -> String {
-    let doubt = match report.could_not_tell {
-        0 => String::new(),
-        1 => "; 1 check could not tell".to_owned(),
-        number => format!("; {number} checks could not tell"),
+    let word = report.verdict.word();
+    let painted = match report.verdict {
+        Verdict::Fail => page.paint.bad(word),
+        Verdict::Pass => page.paint.good(word),
+        Verdict::CouldNotTell | Verdict::NotApplicable => page.paint.doubt(word),
     };
-    let policy = format!("{:?}", report.fail_on).to_lowercase();
-    let time = duration(report.took);
-    let made = report.checks(|row| row.verdict == Verdict::Pass).len();
-    match report.verdict {
-        Verdict::Fail => {
-            let found = counted(report.failing, "finding");
-            format!(
-                "{}: {found} at or above {policy}{doubt}. {time}",
-                page.paint.bad("FAIL")
-            )
-        }
-        Verdict::Pass => {
-            let good = page.paint.good("PASS");
-            format!(
-                "{good}: {}, nothing at or above {policy}. {time}",
-                counted(made, "check")
-            )
-        }
-        Verdict::CouldNotTell | Verdict::NotApplicable => {
-            let why = if report.could_not_tell == 0 {
-                "nothing here that a check looks at".to_owned()
-            } else {
-                format!("nothing at or above {policy} was found{doubt}")
-            };
-            format!("{}: {why}. {time}", page.paint.doubt("COULD NOT TELL"))
-        }
-    }
-}
-
-fn counted(number: usize, what: &str) -> String {
-    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
-}
-
-/// GitHub's workflow commands, one a finding and one a reason.
-fn annotations(report: &GateReport) -> String {
-    let mut text = String::new();
-    for row in &report.rows {
-        for finding in &row.findings {
-            let kind = if finding.fails { "error" } else { "warning" };
-            let mut properties = vec![format!(
-                "title={}",
-                property(&format!("{}: {}", word(row.check), finding.rule))
-            )];
-            if let Some(file) = &finding.file {
-                properties.insert(0, format!("file={}", property(file)));
-                if let Some(line) = finding.line {
-                    properties.insert(1, format!("line={line}"));
-                }
-            }
-            _ = writeln!(text, "::{kind} {}::{}", properties.join(","), escaped(&finding.message));
-        }
-        for reason in &row.reasons {
-            let title = property(&format!("{}: could not tell", word(row.check)));
-            _ = writeln!(text, "::warning title={title}::{}", escaped(&reason.text));
-        }
-    }
-    text
-}
-
-/// What may stand behind `::`.
-fn escaped(text: &str) -> String {
-    clean(&text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A"))
-}
-
-/// What may stand in a property.
-fn property(text: &str) -> String {
-    escaped(text).replace(':', "%3A").replace(',', "%2C")
+    format!("{painted}: {}. {}", why(report), duration(report.took))
 }
 
 #[cfg(test)]
@@ -362,8 +289,9 @@ mod tests {
     }
 
     #[test]
-    fn an_annotation_cannot_be_broken_out_of() {
-        assert_eq!(escaped("50%\n::error::x\r"), "50%25%0A::error::x%0D");
-        assert_eq!(property("a,line=1:b\n"), "a%2Cline=1%3Ab%0A");
+    fn no_line_is_a_command_of_githubs() {
+        assert_eq!(said("  ::error ::a:2  high"), "  ./::error ::a:2  high");
+        assert_eq!(said("##[error]a"), "./##[error]a");
+        assert_eq!(said("a\n::error::b\u{1b}"), "a ::error::b\u{fffd}");
     }
 }
