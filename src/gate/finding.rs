@@ -20,7 +20,7 @@ pub enum Level {
     High,
     /// Critical
     Critical,
-    /// Not known: it counts as grave enough, whatever the policy.
+    /// Not known: it is at least any other, and the policy says what becomes of it.
     Unknown,
 }
 
@@ -36,9 +36,9 @@ impl Level {
         }
     }
 
-    /// Whether it fails a gate that fails on `policy`.
-    pub const fn fails(self, policy: Severity) -> bool {
-        let least = match policy {
+    /// Whether it is so grave; one that is not known may be.
+    pub const fn is_at_least(self, severity: Severity) -> bool {
+        let least = match severity {
             Severity::Low => Self::Low,
             Severity::Medium => Self::Medium,
             Severity::High => Self::High,
@@ -120,6 +120,9 @@ pub struct Finding {
     /// 1-based.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub line: Option<u64>,
+    /// The package it is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub package: Option<String>,
     /// What it is.
     pub message: String,
     /// How it is reached, a step a line.
@@ -131,8 +134,24 @@ pub struct Finding {
     /// Of a vulnerability.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fix: Option<Fix>,
-    /// Whether the policy lets it fail the gate.
+    /// Whether it fails the gate.
     pub fails: bool,
+    /// Who answers for it; it does not fail then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waived: Option<Waived>,
+}
+
+/// The waiver that a finding has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Waived {
+    /// The waiver's own name.
+    pub id: String,
+    /// Who answers for it.
+    pub owner: String,
+    /// Why.
+    pub reason: String,
+    /// The last day on which it holds, in UTC.
+    pub expires: String,
 }
 
 impl Finding {
@@ -145,12 +164,21 @@ impl Finding {
             severity,
             file: None,
             line: None,
+            package: None,
             message: message.into(),
             trail: Vec::new(),
             hint: None,
             fix: None,
             fails: false,
+            waived: None,
         }
+    }
+
+    /// The package it is about.
+    #[must_use]
+    pub fn about(mut self, package: impl Into<String>) -> Self {
+        self.package = Some(package.into());
+        self
     }
 
     /// Where it is.
@@ -181,16 +209,5 @@ mod tests {
             (Fix::of("").to_string(), Fix::of("1.2").to_string()),
             ("no fix yet".into(), "fixed in 1.2".into())
         );
-    }
-
-    #[test]
-    fn an_unknown_severity_fails_under_every_policy() {
-        for policy in [Severity::Low, Severity::Medium, Severity::High, Severity::Critical] {
-            assert!(
-                Level::of("UNKNOWN").fails(policy) && Level::of("").fails(policy) && Level::of("new").fails(policy)
-            );
-        }
-        assert!(Level::High.fails(Severity::High) && !Level::Medium.fails(Severity::High));
-        assert!(Level::Low.fails(Severity::Low) && !Level::High.fails(Severity::Critical));
     }
 }

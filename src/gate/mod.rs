@@ -10,6 +10,8 @@ mod bench;
 mod finding;
 mod given;
 mod judge;
+mod policy;
+mod rules;
 mod run;
 mod scene;
 mod step;
@@ -18,6 +20,8 @@ mod tree;
 pub mod tools;
 
 pub use ask::Request;
-pub use finding::{Class, Finding, Fix, Level};
+pub use finding::{Class, Finding, Fix, Level, Waived};
 pub use judge::{Control, GateReport, Reason, Row, Verdict};
+pub use policy::{Policy, Standing, WaiverReport};
+pub use rules::Rules;
 pub use run::{Event, run};

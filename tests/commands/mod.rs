@@ -6,6 +6,7 @@ mod canary_job;
 mod canary_journals;
 mod canary_run;
 mod gate;
+mod gate_waivers;
 mod generate;
 mod health;
 mod house;

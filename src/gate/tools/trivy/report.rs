@@ -164,7 +164,7 @@ impl Vulnerability {
         let level = Level::of(&self.severity);
         let mut finding = Finding::new(Class::Vulnerability, &self.id, level, text.trim_end());
         finding.fix = Some(fix);
-        finding.at(target, None)
+        finding.about(self.pkg_name.as_str()).at(target, None)
     }
 }
 
