@@ -18,6 +18,7 @@ use super::canary::set::Set;
 use super::canary::show::ReleaseReport;
 use super::canary::start::Started;
 use super::canary::status::Standing;
+use super::gate::waive::Waiving;
 use super::{Context, generate, logs, new, tour};
 use crate::config::service::Service;
 use crate::config::yaml::one_of;
@@ -48,7 +49,7 @@ pub struct Args {
 struct Document(&'static str, &'static str, fn() -> Schema);
 
 /// Every document.
-const DOCUMENTS: [Document; 25] = [
+const DOCUMENTS: [Document; 26] = [
     Document("msctl.service/v1", "msctl.yaml", read::<Service>),
     Document(
         "msctl.canary.abort/v1",
@@ -127,6 +128,7 @@ const DOCUMENTS: [Document; 25] = [
         written::<failure::Document<'static>>,
     ),
     Document(GateReport::DOCUMENT, "the answer of `gate`", written::<GateReport>),
+    Document("msctl.gate.waiver/v1", "the answer of `gate waive`", written::<Waiving>),
     Document(
         "msctl.generate.file/v1",
         "a file of `generate --stdout`",

@@ -3,6 +3,8 @@
 pub mod answers;
 pub mod environment;
 pub mod freeze;
+pub mod gate;
+pub mod glob;
 pub mod metrics;
 pub mod names;
 pub mod quantity;
@@ -10,4 +12,5 @@ pub mod seed;
 pub mod selector;
 pub mod service;
 pub mod units;
+pub mod waivers;
 pub mod yaml;

@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::freeze::Freeze;
+use super::gate::Gate;
 use super::metrics::Metrics;
 use super::names::{BaseImage, Digest, Host, ModulePath, Namespace, Repository, ServiceName, Tag};
 use super::quantity::{Cpu, Memory};
@@ -365,25 +366,6 @@ pub enum MeshProvider {
     /// Istio
     #[default]
     Istio,
-}
-
-/// What the gate asks of it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
-pub struct Gate {
-    /// The least severity that fails; one that is unknown fails too.
-    pub fail_on: Severity,
-    /// The checks that are made.
-    pub checks: Vec<Check>,
-}
-
-impl Default for Gate {
-    fn default() -> Self {
-        Self {
-            fail_on: Severity::High,
-            checks: Check::ALL.to_vec(),
-        }
-    }
 }
 
 /// How grave a finding is.

@@ -6,6 +6,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_yaml::{Budget, DuplicateKeyPolicy, Error, MergeKeyPolicy, Options};
 
+/// A value with its place: see [`place`].
+pub use serde_yaml::{Location, Spanned};
+
 use crate::failure::{Failure, Kind, Place};
 
 /// A file larger than this is no description that a person keeps.
@@ -69,7 +72,7 @@ fn failure(file: &str, text: &str, error: &Error) -> Failure {
     let error = error.without_snippet();
     let (message, hint) = explain(error);
     let mut failure = Failure::new(Kind::Config, message);
-    if let Some(place) = place(file, text, error) {
+    if let Some(place) = place_of(file, text, error) {
         failure = failure.at(place);
     } else {
         failure = failure.note(format!("in `{file}`"));
@@ -80,21 +83,22 @@ fn failure(file: &str, text: &str, error: &Error) -> Failure {
     }
 }
 
-fn place(file: &str, text: &str, error: &Error) -> Option<Place> {
+fn place_of(file: &str, text: &str, error: &Error) -> Option<Place> {
     let at = error.location().filter(|at| at.line() > 0)?;
-    let line = usize::try_from(at.line()).ok()?;
-    Some(Place {
+    Some(place(file, text.as_bytes(), at))
+}
+
+/// A place in what was read.
+pub fn place(file: &str, bytes: &[u8], at: Location) -> Place {
+    let number = |number: u64| usize::try_from(number).unwrap_or(usize::MAX).max(1);
+    let text = String::from_utf8_lossy(bytes);
+    let line = text.lines().nth(number(at.line()) - 1).unwrap_or_default();
+    Place {
         file: file.to_owned(),
-        line,
-        column: usize::try_from(at.column()).ok()?.max(1),
-        text: text
-            .lines()
-            .nth(line - 1)
-            .unwrap_or_default()
-            .chars()
-            .take(200)
-            .collect(),
-    })
+        line: number(at.line()),
+        column: number(at.column()),
+        text: line.chars().take(200).collect(),
+    }
 }
 
 /// What is wrong, and the way out.

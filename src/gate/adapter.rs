@@ -4,8 +4,8 @@
 use super::scene::Scene;
 use super::step::{Done, Step};
 use super::tree::Gap;
-use super::{Control, Finding, Reason};
-use crate::config::service::{Check, Severity};
+use super::{Control, Finding, Policy, Reason};
+use crate::config::service::Check;
 use crate::process::Tool;
 
 /// A tool under one check. Each is a file below `tools/`, and a line of `tools::ALL`.
@@ -71,8 +71,8 @@ impl Reading {
     }
 
     /// Whether a pass would be asked of it, so that a control has to be found.
-    pub(super) fn needs_control(&self, policy: Severity) -> bool {
-        self.doubts.is_empty() && !self.findings.iter().any(|finding| finding.severity.fails(policy))
+    pub(super) fn needs_control(&self, policy: &Policy) -> bool {
+        self.doubts.is_empty() && !self.findings.iter().any(|finding| policy.fails(finding))
     }
 }
 

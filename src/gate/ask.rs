@@ -3,8 +3,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::Policy;
 use crate::config::environment::Environment;
-use crate::config::service::{Check, Severity};
+use crate::config::gate::Databases;
+use crate::config::service::Check;
 
 /// What is asked of the gate.
 #[derive(Clone, Debug)]
@@ -13,8 +15,10 @@ pub struct Request {
     pub directory: PathBuf,
     /// The checks to make.
     pub checks: Vec<Check>,
-    /// The least severity that fails.
-    pub fail_on: Severity,
+    /// Which findings fail.
+    pub policy: Policy,
+    /// How old the databases may be.
+    pub ages: Databases,
     /// An image: a docker-save archive, an OCI layout as archive or directory.
     pub image: Option<PathBuf>,
     /// The directory with `trivy.db` and `metadata.json`, or the one above its `db`.

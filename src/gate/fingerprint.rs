@@ -67,9 +67,10 @@ fn hash(parts: &[&str]) -> String {
 mod tests {
     use super::super::adapter::Reading;
     use super::super::judge::{Answer, judge};
+    use super::super::policy::Policy;
     use super::super::{Control, Level};
     use super::*;
-    use crate::config::service::{Check, Severity};
+    use crate::config::service::Check;
 
     fn marked(findings: Vec<Finding>, text: &str) -> Vec<String> {
         let reading = Reading {
@@ -77,7 +78,7 @@ mod tests {
             control: Control::Found,
             ..Reading::new()
         };
-        let mut rows = [judge(Check::Lint, "tool", Answer::Saw(reading), Severity::High)];
+        let mut rows = [judge(Check::Lint, "tool", Answer::Saw(reading), &Policy::default())];
         mark(&mut rows, &|file| (file == "a").then(|| text.to_owned()));
         rows[0].findings.iter().map(|found| found.fingerprint.clone()).collect()
     }

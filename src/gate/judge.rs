@@ -6,9 +6,10 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::Finding;
 use super::adapter::Reading;
-use crate::config::service::{Check, Severity};
+use super::{Finding, Policy, WaiverReport};
+use crate::config::glob::Glob;
+use crate::config::service::Check;
 use crate::failure::{Failure, Kind};
 
 /// The answer of a check, and of the gate.
@@ -151,7 +152,7 @@ impl Row {
 }
 
 /// The answer of one tool under one check.
-pub(super) fn judge(check: Check, tool: &str, answer: Answer, policy: Severity) -> Row {
+pub(super) fn judge(check: Check, tool: &str, answer: Answer, policy: &Policy) -> Row {
     let mut reading = match answer {
         Answer::Saw(reading) => reading,
         Answer::Nothing(why) => {
@@ -161,7 +162,8 @@ pub(super) fn judge(check: Check, tool: &str, answer: Answer, policy: Severity) 
         }
     };
     for finding in &mut reading.findings {
-        finding.fails = finding.severity.fails(policy);
+        finding.fails = policy.fails(finding);
+        finding.waived = policy.waived(finding);
     }
     reading
         .findings
@@ -186,14 +188,18 @@ pub(super) fn judge(check: Check, tool: &str, answer: Answer, policy: Severity) 
 pub struct GateReport {
     /// FAIL before could-not-tell before PASS. With nothing to look at, it could not tell.
     pub verdict: Verdict,
-    /// The least severity that fails.
-    pub fail_on: Severity,
+    /// Which findings fail.
+    pub policy: Policy,
     /// Findings that fail.
     pub failing: usize,
+    /// Findings that somebody answers for.
+    pub waived: usize,
     /// Checks that could not tell, also beside a FAIL.
     pub could_not_tell: usize,
     /// One for each tool of each check, in the order of `msctl gate --help`.
     pub rows: Vec<Row>,
+    /// All waivers: first those of the place where the policy was read, then those that are not there yet.
+    pub waivers: Vec<WaiverReport>,
     /// Checks that neither msctl.yaml nor the command line asked for.
     pub not_asked: Vec<Check>,
     /// Where the report was kept, from the service's directory.
@@ -218,8 +224,8 @@ fn checks(rows: &[Row], is_so: impl Fn(&Row) -> bool) -> BTreeSet<Check> {
     rows.iter().filter(|row| is_so(row)).map(|row| row.check).collect()
 }
 
-/// The answer of the gate.
-pub(super) fn sum(mut rows: Vec<Row>, policy: Severity) -> GateReport {
+/// The answer of the gate. `is_here` says whether a pattern means a file of the tree.
+pub(super) fn sum(mut rows: Vec<Row>, policy: &Policy, is_here: &dyn Fn(&Glob) -> bool) -> GateReport {
     rows.sort_by(|a, b| (a.check, &a.tool).cmp(&(b.check, &b.tool)));
     let has = |verdict| rows.iter().any(|row| row.verdict == verdict);
     let verdict = if has(Verdict::Fail) {
@@ -229,12 +235,17 @@ pub(super) fn sum(mut rows: Vec<Row>, policy: Severity) -> GateReport {
     } else {
         Verdict::Pass
     };
-    let findings = rows.iter().flat_map(|row| &row.findings);
+    let count = |is_so: fn(&Finding) -> bool| {
+        let findings = rows.iter().flat_map(|row| &row.findings);
+        findings.filter(|finding| is_so(finding)).count()
+    };
     let asked = checks(&rows, |_| true);
     GateReport {
         verdict,
-        fail_on: policy,
-        failing: findings.filter(|finding| finding.fails).count(),
+        policy: policy.clone(),
+        failing: count(|finding| finding.fails),
+        waived: count(|finding| finding.waived.is_some()),
+        waivers: policy.standing(&rows, is_here),
         could_not_tell: checks(&rows, |row| !row.reasons.is_empty()).len(),
         not_asked: Check::ALL.into_iter().filter(|check| !asked.contains(check)).collect(),
         rows,
@@ -258,7 +269,7 @@ mod tests {
             control,
             ..Reading::new()
         };
-        judge(Check::Image, tool, Answer::Saw(reading), Severity::High)
+        judge(Check::Image, tool, Answer::Saw(reading), &Policy::default())
     }
 
     #[test]
@@ -284,8 +295,20 @@ mod tests {
         let pass = row("a", None, 0, Control::Found);
         let fail = row("b", Some(Level::High), 0, Control::NotRun);
         let doubt = row("c", None, 1, Control::NotRun);
-        let none = judge(Check::Image, "d", Answer::Nothing("no image".into()), Severity::High);
-        let overall = |rows: &[&Row]| sum(rows.iter().map(|row| (*row).clone()).collect(), Severity::High).verdict;
+        let none = judge(
+            Check::Image,
+            "d",
+            Answer::Nothing("no image".into()),
+            &Policy::default(),
+        );
+        let overall = |rows: &[&Row]| {
+            sum(
+                rows.iter().map(|row| (*row).clone()).collect(),
+                &Policy::default(),
+                &|_| true,
+            )
+            .verdict
+        };
         assert_eq!(overall(&[&pass, &none]), Verdict::Pass);
         assert_eq!(overall(&[&pass, &doubt]), Verdict::CouldNotTell);
         assert_eq!(overall(&[&pass, &doubt, &fail]), Verdict::Fail);
@@ -296,7 +319,7 @@ mod tests {
     #[test]
     fn a_check_of_several_tools_is_counted_once() {
         let rows = ["b", "a"].map(|tool| row(tool, None, 1, Control::Found));
-        let report = sum(rows.into(), Severity::High);
+        let report = sum(rows.into(), &Policy::default(), &|_| true);
         assert_eq!(report.could_not_tell, 1);
         assert_eq!(report.rows.iter().map(|row| &row.tool).collect::<Vec<_>>(), ["a", "b"]);
         assert!(!report.not_asked.contains(&Check::Image) && report.not_asked.len() == Check::ALL.len() - 1);

@@ -11,6 +11,8 @@ mod finding;
 mod fingerprint;
 mod given;
 mod judge;
+mod policy;
+mod rules;
 mod run;
 mod scene;
 mod step;
@@ -20,6 +22,8 @@ pub mod report;
 pub mod tools;
 
 pub use ask::Request;
-pub use finding::{Class, Finding, Fix, Level};
+pub use finding::{Class, Finding, Fix, Level, Waived};
 pub use judge::{Control, GateReport, Reason, Row, Verdict};
+pub use policy::{Policy, Standing, WaiverReport};
+pub use rules::Rules;
 pub use run::{Event, run};

@@ -13,6 +13,7 @@ use super::judge::{Answer, judge, sum};
 use super::scene::Scene;
 use super::step::{Done, Ran, Step};
 use super::{Control, GateReport, Reason, Request, Row, Verdict, fingerprint, tools};
+use crate::config::glob::Glob;
 use crate::config::service::Check;
 use crate::failure::Failure;
 use crate::process::{Clock, Interrupt};
@@ -50,7 +51,8 @@ pub fn run(request: &Request, interrupt: &Interrupt, tell: &mut dyn FnMut(Event)
     if let Some(kind) = interrupt.asked() {
         return Err(Failure::new(kind, "the gate was interrupted").note("No verdict was given."));
     }
-    let mut report = sum(rows, request.fail_on);
+    let is_here = |glob: &Glob| scene.tree.files.keys().any(|file| glob.matches(file));
+    let mut report = sum(rows, &request.policy, &is_here);
     fingerprint::mark(&mut report.rows, &|file| text(&scene, file));
     report.took = clock.elapsed();
     Ok(report)
@@ -209,7 +211,7 @@ impl<'a> Drive<'a> {
             answer = Answer::Saw(reading);
         }
         let (check, tool) = (open.adapter.check(), open.adapter.tool().name);
-        let mut row = judge(check, tool, answer, self.bench.scene.request.fail_on);
+        let mut row = judge(check, tool, answer, &self.bench.scene.request.policy);
         row.took = self.done.time(&open.wanted);
         row
     }
@@ -232,7 +234,7 @@ fn turn(adapter: &dyn Adapter, scene: &Scene<'_>, done: &Done, steps: Vec<Step>)
     }
     let mut reading = adapter.read(scene, done)?;
     let mut besides = Vec::new();
-    if reading.control == Control::NotRun && reading.needs_control(scene.request.fail_on) {
+    if reading.control == Control::NotRun && reading.needs_control(&scene.request.policy) {
         besides = adapter.control(scene, done)?;
     }
     let version = Step::version(adapter.tool());
@@ -253,10 +255,10 @@ fn turn(adapter: &dyn Adapter, scene: &Scene<'_>, done: &Done, steps: Vec<Step>)
 mod tests {
     use super::super::step::Raw;
     use super::super::tree::{Gap, Tree};
-    use super::super::{Class, Finding, Level};
+    use super::super::{Class, Finding, Level, Policy};
     use super::*;
     use crate::config::environment::Environment;
-    use crate::config::service::Severity;
+    use crate::config::gate::Databases;
     use crate::process::{GO, Tool};
 
     /// Reads what its steps say: `bad` is a finding, `?` a doubt.
@@ -307,7 +309,8 @@ mod tests {
         let request = Request {
             directory: "/".into(),
             checks: vec![Check::Lint],
-            fail_on: Severity::High,
+            policy: Policy::default(),
+            ages: Databases::default(),
             image: None,
             trivy_db: None,
             vuln_db: None,
@@ -335,7 +338,7 @@ mod tests {
             .and_then(|steps| turn(&Plain, &scene, &done, steps));
         match turn {
             Ok(Turn::Wants(steps)) => steps.into_iter().map(|step| step.id).collect::<Vec<_>>().join(" "),
-            Ok(Turn::Ends(answer)) => format!("{:?}", judge(Check::Lint, "go", answer, Severity::High).verdict),
+            Ok(Turn::Ends(answer)) => format!("{:?}", judge(Check::Lint, "go", answer, &Policy::default()).verdict),
             Err(reason) => reason.text,
         }
     }

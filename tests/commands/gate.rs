@@ -282,6 +282,38 @@ fn govulncheck_is_not_fooled() {
 }
 
 #[test]
+fn the_policy_says_what_fails() {
+    let sandbox = real(&["govulncheck"]);
+    module(&sandbox, "", VULNERABLE);
+    let db = vulnerabilities(&sandbox, &now());
+    let db = ["--vuln-db", db.to_str().expect("UTF-8")];
+    let policy = |gate: &str| {
+        sandbox.write(
+            "msctl.yaml",
+            format!("schema: msctl.service/v1\nname: payment\nlanguage: go\ngate: {gate}\n"),
+        );
+    };
+    // What is called has no severity in Go's database; what is let pass is still in the report, and needs the control.
+    policy("{ unknown: report }");
+    says(&sandbox, "audit", &db, "pass", "\"severity\":\"unknown\"");
+    says(&sandbox, "audit", &db, "pass", "\"control\":\"found\"");
+    policy("{ only-fixable: true }");
+    says(&sandbox, "audit", &db, "fail", "\"fix\":{\"available\":\"v0.3.7\"}");
+    policy("{ databases: { go: 1h } }");
+    let old = jiff::Timestamp::now() - jiff::SignedDuration::from_hours(2);
+    vulnerabilities(&sandbox, &old.to_string());
+    sandbox.write("main.go", MAIN);
+    says(&sandbox, "audit", &db, "could-not-tell", "2 h old, limit 1 h");
+    policy("{ unknown: ignore }");
+    let run = sandbox.msctl(["gate"]);
+    assert!(
+        run.code == 2 && run.stderr.contains("msctl.yaml:4:18"),
+        "{}",
+        run.transcript()
+    );
+}
+
+#[test]
 fn golangci_lint_is_not_fooled() {
     let sandbox = real(&["golangci-lint"]);
     sandbox.write("go.mod", "module example.com/svc\n\ngo 1.26\n");

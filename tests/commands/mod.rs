@@ -7,6 +7,7 @@ mod canary_journals;
 mod canary_run;
 mod gate;
 mod gate_outputs;
+mod gate_waivers;
 mod generate;
 mod health;
 mod house;

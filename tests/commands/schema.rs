@@ -27,6 +27,7 @@ fn the_documents_are_listed_and_a_wrong_name_says_the_nearest() {
     canary.status    msctl.canary.status/v1    the answer of `canary status`, and of `watch` line by line
     failure          msctl.failure/v1          what could not be done, of every command
     gate.report      msctl.gate.report/v2      the answer of `gate`
+    gate.waiver      msctl.gate.waiver/v1      the answer of `gate waive`
     generate.file    msctl.generate.file/v1    a file of `generate --stdout`
     generate.report  msctl.generate.report/v1  the answer of `generate`
     health.report    msctl.health.report/v1    the answer of `health`
@@ -39,7 +40,7 @@ fn the_documents_are_listed_and_a_wrong_name_says_the_nearest() {
     insta::assert_snapshot!(sandbox.msctl(["schema", "servcie"]).transcript(), @r"
     $ msctl schema servcie
     ! error: there is no document `servcie`
-    !   hint: did you mean `service`? There are: service, canary.abort, canary.asked, canary.backtest, canary.event, canary.export, canary.guard, canary.history, canary.job, canary.manifest, canary.page, canary.plan, canary.report, canary.set, canary.started, canary.status, failure, gate.report, generate.file, generate.report, health.report, logs.line, logs.summary, new.report, tour.report
+    !   hint: did you mean `service`? There are: service, canary.abort, canary.asked, canary.backtest, canary.event, canary.export, canary.guard, canary.history, canary.job, canary.manifest, canary.page, canary.plan, canary.report, canary.set, canary.started, canary.status, failure, gate.report, gate.waiver, generate.file, generate.report, health.report, logs.line, logs.summary, new.report, tour.report
     (exit 2)
     ");
 }

@@ -1,24 +1,30 @@
 //! `msctl gate`: what is asked, how the answer is shown, where it is kept.
 
+pub mod waive;
 mod write;
 
 use std::path::{Path, PathBuf};
 
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
 
 use self::write::{Wanted, wanted};
 use super::Context;
-use crate::config::service::{Check, Gate, Service, Severity};
+use crate::config::service::{Check, Service, Severity};
 use crate::config::units::Span;
 use crate::failure::{Exit, Failure, Kind};
 use crate::gate::report::{Format, counted, seen_from, why};
-use crate::gate::{self, Control, Event, Finding, GateReport, Request, Row, Verdict};
-use crate::process::Interrupt;
+use crate::gate::{
+    self, Control, Event, Finding, GateReport, Request, Row, Rules, Standing, Verdict, Waived, WaiverReport,
+};
+use crate::process::{Clock, Interrupt};
 use crate::ui::{Output, Page, Report, clean, duration};
 
 /// The arguments of `msctl gate`.
 #[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
 #[command(after_help = "Exit codes: 0 PASS, 1 FAIL, 2 could not tell.
 
 Examples:
@@ -27,6 +33,9 @@ Examples:
   msctl gate --image payment.tar --trivy-db DIR  an image from `docker save`, too
   msctl gate --write sarif=gate.sarif --write junit=gate.xml")]
 pub struct Args {
+    #[command(subcommand)]
+    verb: Option<Verb>,
+
     /// Make these checks alone
     #[arg(long, value_enum, value_name = "CHECK,…", value_delimiter = ',')]
     only: Vec<Check>,
@@ -40,15 +49,15 @@ pub struct Args {
     fail_on: Option<Severity>,
 
     /// trivy's database, for the image
-    #[arg(long, value_name = "DIR", env = "MSCTL_TRIVY_DB")]
+    #[arg(long, value_name = "DIR", env = "MSCTL_TRIVY_DB", hide_short_help = true)]
     trivy_db: Option<PathBuf>,
 
     /// The Go vulnerability database, for the audit
-    #[arg(long, value_name = "DIR", env = "MSCTL_VULN_DB")]
+    #[arg(long, value_name = "DIR", env = "MSCTL_VULN_DB", hide_short_help = true)]
     vuln_db: Option<PathBuf>,
 
     /// What one run of a tool may take
-    #[arg(long, value_name = "TIME", default_value = "5m")]
+    #[arg(long, value_name = "TIME", default_value = "5m", hide_short_help = true)]
     timeout: Span,
 
     /// Write the answer to a file, too: json, sarif, junit, markdown, github, gitlab or html
@@ -56,14 +65,30 @@ pub struct Args {
     write: Vec<Wanted>,
 }
 
+/// The verbs of `msctl gate`; without one, the checks are made.
+#[derive(Debug, clap::Subcommand)]
+pub enum Verb {
+    /// Answer for a finding until a day: adds a waiver to .msctl/waivers.yaml
+    Waive(waive::Args),
+}
+
 /// Where the last answer is kept, below the service's directory.
 const KEPT: &str = ".msctl/gate";
 
-/// Makes the checks, shows the answer.
+/// Runs what was typed.
 pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
+    match &args.verb {
+        Some(Verb::Waive(args)) => waive::run(args, context),
+        None => judge(args, context),
+    }
+}
+
+/// Makes the checks, shows the answer.
+fn judge(args: &Args, context: &Context) -> Result<Exit, Failure> {
     write::refuse_doubles(&args.write)?;
     let service = Service::find(context.directory())?;
-    let request = request(args, context, service.as_ref())?;
+    let rules = Rules::read(context.directory(), service.as_ref(), today())?;
+    let request = request(args, context, rules)?;
     let interrupt = Interrupt::watch()?;
     let progress = context.ui.progress("asking the tools");
     let mut report = gate::run(&request, &interrupt, &mut |event| match event {
@@ -97,17 +122,26 @@ pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     })
 }
 
-fn request(args: &Args, context: &Context, service: Option<&Service>) -> Result<Request, Failure> {
-    let defaults = Gate::default();
-    let gate = service.map_or(&defaults, |service| &service.gate);
-    let checks = if args.only.is_empty() { &gate.checks } else { &args.only };
+/// The day that waivers are held against, in UTC.
+fn today() -> Date {
+    TimeZone::UTC.to_datetime(Clock::now()).date()
+}
+
+fn request(args: &Args, context: &Context, rules: Rules) -> Result<Request, Failure> {
+    let Rules { gate, mut policy } = rules;
     if args.timeout.as_millis() == 0 {
         return Err(Failure::new(Kind::Usage, "`--timeout 0s` leaves no time for any tool"));
     }
+    policy.fail_on = args.fail_on.unwrap_or(policy.fail_on);
     Ok(Request {
         directory: context.directory().to_owned(),
-        checks: checks.clone(),
-        fail_on: args.fail_on.unwrap_or(gate.fail_on),
+        checks: if args.only.is_empty() {
+            gate.checks
+        } else {
+            args.only.clone()
+        },
+        policy,
+        ages: gate.databases,
         image: args.image.as_deref().map(|path| context.path(path)),
         trivy_db: args.trivy_db.as_deref().map(|path| context.path(path)),
         vuln_db: args.vuln_db.as_deref().map(|path| context.path(path)),
@@ -118,16 +152,22 @@ fn request(args: &Args, context: &Context, service: Option<&Service>) -> Result<
 
 /// Written whole, and only below the service's directory, whatever links lie there.
 fn keep(context: &Context, report: &GateReport) -> Result<(), Failure> {
-    let io = |doing: &'static str| move |error| Failure::io(doing, KEPT, error);
-    let root = Dir::open_ambient_dir(context.directory(), ambient_authority()).map_err(io("open"))?;
-    root.create_dir_all(KEPT).map_err(io("create"))?;
-    let directory = root.open_dir(KEPT).map_err(io("open"))?;
-    for (name, bytes) in [(".gitignore", "*\n"), ("latest.json", &Format::Json.render(report))] {
-        let mut file = cap_tempfile::TempFile::new(&directory).map_err(io("write"))?;
-        std::io::Write::write_all(&mut file, bytes.as_bytes()).map_err(io("write"))?;
-        file.replace(name).map_err(io("write"))?;
+    for (name, text) in [(".gitignore", "*\n"), ("latest.json", &Format::Json.render(report))] {
+        put(context, &format!("{KEPT}/{name}"), text.as_bytes())?;
     }
     Ok(())
+}
+
+/// Writes a file whole, below the service's directory, whatever links lie there.
+fn put(context: &Context, file: &str, bytes: &[u8]) -> Result<(), Failure> {
+    let io = |doing: &'static str| move |error| Failure::io(doing, file, error);
+    let (below, name) = file.rsplit_once('/').unwrap_or((".", file));
+    let root = Dir::open_ambient_dir(context.directory(), ambient_authority()).map_err(io("open"))?;
+    root.create_dir_all(below).map_err(io("create"))?;
+    let directory = root.open_dir(below).map_err(io("open"))?;
+    let mut new = cap_tempfile::TempFile::new(&directory).map_err(io("write"))?;
+    std::io::Write::write_all(&mut new, bytes).map_err(io("write"))?;
+    new.replace(name).map_err(io("write"))
 }
 
 const fn label(verdict: Verdict) -> &'static str {
@@ -155,6 +195,9 @@ impl Report for GateReport {
         let indent = 6 + 2 + 10 + 2 + width + 2;
         for row in rows {
             let painted = match row.verdict {
+                Verdict::Pass if row.findings.iter().any(|finding| finding.waived.is_some()) => {
+                    page.paint.doubt("WAIV")
+                }
                 Verdict::Pass => page.paint.good("PASS"),
                 Verdict::Fail => page.paint.bad("FAIL"),
                 Verdict::CouldNotTell => page.paint.doubt("????"),
@@ -172,6 +215,9 @@ impl Report for GateReport {
             for line in lines {
                 page.line(format!("{}{}", " ".repeat(indent), said(&line)));
             }
+        }
+        for line in self.waivers.iter().filter_map(|waiver| about(waiver, self)) {
+            page.line(format!("  {}", clean(&line)));
         }
         page.line(last(self, page));
         if let Some(kept) = &self.kept {
@@ -221,11 +267,51 @@ fn lines(row: &Row) -> Vec<String> {
     if failing.clone().count() > SHOWN {
         lines.push(format!("… and {} more, all in --output json", failing.count() - SHOWN));
     }
+    lines.extend(waived_lines(row));
     for reason in &row.reasons {
         lines.push(format!("could not tell: {}", reason.text));
         lines.extend(reason.hints.iter().map(|hint| format!("hint: {hint}")));
     }
     lines
+}
+
+/// Who answers for what was found, a line for each waiver.
+fn waived_lines(row: &Row) -> Vec<String> {
+    let mut by_waiver: Vec<(&Waived, usize)> = Vec::new();
+    for waived in row.findings.iter().filter_map(|finding| finding.waived.as_ref()) {
+        match by_waiver.iter_mut().find(|(known, _)| *known == waived) {
+            Some((_, number)) => *number += 1,
+            None => by_waiver.push((waived, 1)),
+        }
+    }
+    let line = |(waived, number): (&Waived, usize)| {
+        let Waived {
+            id,
+            owner,
+            reason,
+            expires,
+        } = waived;
+        format!(
+            "{} waived by {owner} until {expires}: {reason} ({id})",
+            counted(number, "finding")
+        )
+    };
+    by_waiver.into_iter().map(line).collect()
+}
+
+/// What there is to say about a waiver beside what it covers.
+fn about(waiver: &WaiverReport, report: &GateReport) -> Option<String> {
+    let says = match waiver.standing {
+        Standing::InForce | Standing::NotSeen => return None,
+        Standing::Expired => format!(
+            "expired on {}: it covers {} no more",
+            waiver.expires,
+            counted(waiver.findings, "finding")
+        ),
+        Standing::Unused => "is of no use: nothing that it covers was found".to_owned(),
+        Standing::NotInForce => format!("is not in force yet: {} does not have it", report.policy.from),
+    };
+    Some(format!("waiver {} of {} {says}", waiver.id, waiver.owner))
 }
 
 fn finding_lines(finding: &Finding) -> Vec<String> {
@@ -271,8 +357,10 @@ mod tests {
     fn a_tool_without_work_is_shown_where_the_whole_check_has_none() {
         let report = GateReport {
             verdict: Verdict::Pass,
-            fail_on: Severity::High,
+            policy: crate::gate::Policy::default(),
             failing: 0,
+            waived: 0,
+            waivers: Vec::new(),
             could_not_tell: 0,
             rows: vec![
                 row(Check::Lint, "a", Verdict::NotApplicable),

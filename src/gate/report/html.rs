@@ -3,7 +3,7 @@
 use super::super::{Finding, GateReport, Row, Verdict};
 use super::markup::Markup;
 use super::text::line;
-use super::{counted, doubts, findings, seen, tool, why};
+use super::{counted, doubts, findings, passes, seen, tool, why};
 
 /// What is refused to whatever might ever come through as markup.
 const HEAD: &str = "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
@@ -24,9 +24,8 @@ pub(super) fn render(report: &GateReport) -> String {
     let passing = findings(report).iter().filter(|(_, finding)| !finding.fails).count();
     if passing > 0 {
         let text = format!(
-            "{} that the policy lets pass: below {}.",
-            counted(passing, "finding"),
-            report.fail_on.word()
+            "{} that do not fail, by the policy or a waiver.",
+            counted(passing, "finding")
         );
         html.raw("<p class=\"quiet\">").text(text).raw("</p>\n");
     }
@@ -108,11 +107,16 @@ fn found(report: &GateReport, html: &mut Markup) {
 
 fn one(row: &Row, finding: &Finding, html: &mut Markup) {
     html.raw("<tr class=\"finding\"><td class=\"standing\">");
-    html.raw(if finding.fails {
-        "<span class=\"bad\">fails</span>"
+    if finding.fails {
+        html.raw("<span class=\"bad\">fails</span>");
     } else {
-        "<span class=\"quiet\">passes</span>"
-    });
+        let why = if finding.waived.is_some() {
+            passes(finding)
+        } else {
+            "passes".to_owned()
+        };
+        html.raw("<span class=\"quiet\">").text(line(&why)).raw("</span>");
+    }
     html.raw("</td><td class=\"standing\">")
         .raw(finding.severity.word())
         .raw("</td>");

@@ -4,7 +4,7 @@
 use super::super::{Finding, GateReport, Row, Verdict};
 use super::markup::Markup;
 use super::text::line;
-use super::{seen, tool, why};
+use super::{passes, seen, tool, why};
 
 pub(super) fn render(report: &GateReport) -> String {
     let mut xml = Markup::default();
@@ -105,7 +105,7 @@ fn finding(row: &Row, found: &Finding, xml: &mut Markup) {
     }
     let level = found.severity.word();
     if !found.fails {
-        let message = format!("the policy lets it pass: {level}: {}", found.message);
+        let message = format!("{}: {level}: {}", passes(found), found.message);
         xml.raw(">\n      <skipped").attribute("message", line(&message));
         xml.raw("/>\n    </testcase>\n");
         return;

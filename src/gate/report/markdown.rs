@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::super::GateReport;
 use super::text::line;
-use super::{doubts, findings, seen, tool, why};
+use super::{doubts, findings, passes, seen, tool, why};
 
 pub(super) fn render(report: &GateReport) -> String {
     let mut text = format!("## msctl gate: {}\n\n{}.\n", report.verdict.word(), why(report));
@@ -25,7 +25,11 @@ pub(super) fn render(report: &GateReport) -> String {
         text.push_str("\n### Findings\n\n| | severity | where | rule | what |\n| --- | --- | --- | --- | --- |\n");
     }
     for (_, finding) in found {
-        let standing = if finding.fails { "fails" } else { "passes" };
+        let standing = match &finding.waived {
+            _ if finding.fails => "fails".to_owned(),
+            Some(_) => escaped(&passes(finding)),
+            None => "passes".to_owned(),
+        };
         let place = escaped(&finding.place().unwrap_or_default());
         let (id, message) = (escaped(&finding.rule), escaped(&finding.message));
         let severity = finding.severity.word();

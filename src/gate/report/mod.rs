@@ -101,17 +101,35 @@ pub fn seen_from(report: &GateReport, directory: &Path) -> GateReport {
 
 /// The verdict in a sentence without an end: `2 findings at or above high; 1 check could not tell`.
 pub fn why(report: &GateReport) -> String {
-    let policy = report.fail_on.word();
+    let policy = report.policy.fail_on.word();
+    let waived = match report.waived {
+        0 => String::new(),
+        number => format!("; {} waived", counted(number, "finding")),
+    };
     let doubt = match report.could_not_tell {
         0 => String::new(),
         number => format!("; {} could not tell", counted(number, "check")),
     };
     let passed = report.checks(|row| row.verdict == Verdict::Pass).len();
     match report.verdict {
-        Verdict::Fail => format!("{} at or above {policy}{doubt}", counted(report.failing, "finding")),
-        Verdict::Pass => format!("{}, nothing at or above {policy}", counted(passed, "check")),
+        Verdict::Fail => format!(
+            "{} at or above {policy}{waived}{doubt}",
+            counted(report.failing, "finding")
+        ),
+        Verdict::Pass => format!("{}, nothing at or above {policy}{waived}", counted(passed, "check")),
         _ if report.could_not_tell == 0 => "nothing here that a check looks at".to_owned(),
-        _ => format!("nothing at or above {policy} was found{doubt}"),
+        _ => format!("nothing at or above {policy} was found{waived}{doubt}"),
+    }
+}
+
+/// Why a finding does not fail.
+fn passes(finding: &Finding) -> String {
+    match &finding.waived {
+        Some(waived) => format!(
+            "waived by {} until {}: {} ({})",
+            waived.owner, waived.expires, waived.reason, waived.id
+        ),
+        None => "the policy lets it pass".to_owned(),
     }
 }
 

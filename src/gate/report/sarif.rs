@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::super::{Class, Finding, GateReport, Level, Row, Verdict};
 use super::json::pretty;
 use super::text::plain;
-use super::why;
+use super::{passes, why};
 use crate::config::service::Check;
 
 const SCHEMA: &str = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json";
@@ -20,7 +20,7 @@ pub(super) fn render(report: &GateReport) -> String {
     for row in report.rows.iter().filter(|row| row.verdict != Verdict::NotApplicable) {
         by_tool.entry(&row.tool).or_default().push(row);
     }
-    let mut runs: Vec<Value> = by_tool.iter().map(|(tool, rows)| run(report, tool, rows)).collect();
+    let mut runs: Vec<Value> = by_tool.iter().map(|(tool, rows)| run(tool, rows)).collect();
     if runs.is_empty() {
         runs.push(unseen(report));
     }
@@ -28,7 +28,7 @@ pub(super) fn render(report: &GateReport) -> String {
 }
 
 /// What one tool found.
-fn run(report: &GateReport, tool: &str, rows: &[&Row]) -> Value {
+fn run(tool: &str, rows: &[&Row]) -> Value {
     let found: Vec<(&Row, &Finding)> = rows
         .iter()
         .flat_map(|row| row.findings.iter().map(|finding| (*row, finding)))
@@ -41,7 +41,7 @@ fn run(report: &GateReport, tool: &str, rows: &[&Row]) -> Value {
     let index = |id: &str| ids.iter().position(|known| *known == id);
     let results = found
         .iter()
-        .map(|(row, finding)| result(report, row, finding, index(&finding.rule)));
+        .map(|(row, finding)| result(row, finding, index(&finding.rule)));
     let mut driver = json!({ "name": tool });
     if let Some(version) = rows.iter().find_map(|row| row.version.as_ref()) {
         driver["version"] = plain(version).into();
@@ -118,18 +118,14 @@ fn rule(tool: &str, id: &str, found: &[(&Row, &Finding)]) -> Value {
     rule
 }
 
-fn result(report: &GateReport, row: &Row, finding: &Finding, rule: Option<usize>) -> Value {
+fn result(row: &Row, finding: &Finding, rule: Option<usize>) -> Value {
     let hint = finding.hint.iter().map(|hint| format!("hint: {hint}"));
     let text = [vec![finding.message.clone()], finding.trail.clone(), hint.collect()].concat();
     // All results of a run have the list or none has: an empty one says that the finding counts.
     let suppressions = if finding.fails {
         json!([])
     } else {
-        let why = format!(
-            "the policy lets it pass: it fails at {} and above",
-            report.fail_on.word()
-        );
-        json!([{ "kind": "external", "status": "accepted", "justification": why }])
+        json!([{ "kind": "external", "status": "accepted", "justification": plain(&passes(finding)) }])
     };
     json!({
         "ruleId": plain(&finding.rule),

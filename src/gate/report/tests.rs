@@ -3,9 +3,10 @@
 use serde_json::Value;
 
 use super::super::judge::{Reason, Row, sum};
-use super::super::{Class, Control, Finding, GateReport, Level, Verdict};
+use super::super::policy::Policy;
+use super::super::{Class, Control, Finding, GateReport, Level, Verdict, Waived};
 use super::*;
-use crate::config::service::{Check, Severity};
+use crate::config::service::Check;
 
 /// What somebody may call a file, or get a tool to say.
 const HOSTILE: &str =
@@ -43,37 +44,34 @@ fn finding(number: usize, level: Level, file: Option<&str>) -> Finding {
     }
     finding.trail = vec![HOSTILE.into()];
     finding.hint = Some(HOSTILE.into());
-    finding.fails = level.fails(Severity::High);
+    finding.fails = Policy::default().fails(&finding);
     finding.fingerprint = format!("{number:032x}");
     finding
 }
 
 /// Four findings, two of which fail; two reasons.
 fn hostile() -> GateReport {
-    let report = sum(
-        vec![
-            row(
-                Check::Dockerfile,
-                "hadolint",
-                vec![
-                    finding(1, Level::High, Some(HOSTILE)),
-                    finding(2, Level::Low, Some("Dockerfile")),
-                ],
-                vec![],
-            ),
-            row(
-                Check::Manifests,
-                "trivy",
-                vec![
-                    finding(3, Level::Unknown, None),
-                    finding(4, Level::Medium, Some("deploy/a b.yaml")),
-                ],
-                vec![Reason::new(HOSTILE).hint(HOSTILE)],
-            ),
-            row(Check::Audit, "govulncheck", vec![], vec![Reason::new("no database")]),
-        ],
-        Severity::High,
-    );
+    let report = total(vec![
+        row(
+            Check::Dockerfile,
+            "hadolint",
+            vec![
+                finding(1, Level::High, Some(HOSTILE)),
+                finding(2, Level::Low, Some("Dockerfile")),
+            ],
+            vec![],
+        ),
+        row(
+            Check::Manifests,
+            "trivy",
+            vec![
+                finding(3, Level::Unknown, None),
+                finding(4, Level::Medium, Some("deploy/a b.yaml")),
+            ],
+            vec![Reason::new(HOSTILE).hint(HOSTILE)],
+        ),
+        row(Check::Audit, "govulncheck", vec![], vec![Reason::new("no database")]),
+    ]);
     assert_eq!(
         (report.verdict, report.failing, report.could_not_tell),
         (Verdict::Fail, 2, 2)
@@ -81,8 +79,13 @@ fn hostile() -> GateReport {
     report
 }
 
+/// The report of these rows, by the policy of nobody's own.
+fn total(rows: Vec<Row>) -> GateReport {
+    sum(rows, &Policy::default(), &|_| true)
+}
+
 fn passing() -> GateReport {
-    sum(vec![row(Check::Dockerfile, "hadolint", vec![], vec![])], Severity::High)
+    total(vec![row(Check::Dockerfile, "hadolint", vec![], vec![])])
 }
 
 fn json(format: Format, report: &GateReport) -> Value {
@@ -252,7 +255,7 @@ fn sarif_says_what_counts_and_what_did_not_succeed() {
 
 #[test]
 fn nothing_looked_at_is_no_clean_report() {
-    let none = sum(Vec::new(), Severity::High);
+    let none = total(Vec::new());
     let sarif = json(Format::Sarif, &none);
     assert_eq!(sarif["runs"][0]["invocations"][0]["executionSuccessful"], false);
     assert!(
@@ -302,7 +305,7 @@ fn a_clean_report_is_clean_in_every_form() {
 #[test]
 fn annotations_past_githubs_limit_are_said_to_be_so() {
     let found = (0..12).map(|number| finding(number, Level::Critical, None)).collect();
-    let report = sum(vec![row(Check::Lint, "golangci-lint", found, vec![])], Severity::High);
+    let report = total(vec![row(Check::Lint, "golangci-lint", found, vec![])]);
     let text = Format::Github.render(&report);
     assert!(
         text.ends_with("\nGitHub shows 10 of these 12 errors as annotations.\n"),
@@ -325,8 +328,34 @@ fn files_are_named_from_where_the_user_stands() {
 #[test]
 fn where_an_image_lies_is_told_to_nobody() {
     let at = Finding::new(Class::Vulnerability, "CVE-1", Level::High, "m").at("/tmp/x/image.tar (debian 12)", None);
-    let report = sum(vec![row(Check::Image, "trivy", vec![at], vec![])], Severity::High);
+    let report = total(vec![row(Check::Image, "trivy", vec![at], vec![])]);
     let sarif = json(Format::Sarif, &report);
     let place = &sarif["runs"][0]["results"][0]["locations"][0]["physicalLocation"]["artifactLocation"];
     assert_eq!(*place, serde_json::json!({ "uri": "image.tar%20%28debian%2012%29" }));
+}
+
+#[test]
+fn who_answers_for_a_finding_is_named_where_a_form_has_room_for_it() {
+    let mut waived = finding(1, Level::High, Some("Dockerfile"));
+    waived.fails = false;
+    waived.waived = Some(Waived {
+        id: "W1".into(),
+        owner: "ann".into(),
+        reason: format!("until 1.2 {HOSTILE}"),
+        expires: "2026-12-24".into(),
+    });
+    let report = total(vec![row(Check::Dockerfile, "hadolint", vec![waived], vec![])]);
+    for format in [
+        Format::Json,
+        Format::Sarif,
+        Format::Junit,
+        Format::Markdown,
+        Format::Html,
+    ] {
+        let text = format.render(&report);
+        for word in ["ann", "2026-12-24", "W1"] {
+            assert!(text.contains(word), "{format:?} has no {word}: {text}");
+        }
+        assert!(format == Format::Json || !text.contains("<script>alert"), "{text}");
+    }
 }

@@ -14,6 +14,7 @@ use super::super::step::{Content, Done, Raw, Step, Word};
 use super::super::tree::Gap;
 use super::super::{Class, Control, Finding, Fix, Level, Reason};
 use super::go::{self, Go, Module, id, packages, reconcile, sources};
+use crate::config::gate::Age;
 use crate::config::service::Check;
 use crate::failure::{Failure, Kind};
 use crate::process::{GO, Tool};
@@ -26,9 +27,6 @@ const TOOL: Tool = Tool {
 };
 
 const DATABASE: Given = Given::GoDatabase;
-
-/// Go publishes some reports a week; an index that has not moved for longer was not fetched.
-const OLDEST_DAYS: i64 = 14;
 
 const CONTROL_ID: &str = "GO-2021-0113";
 const CONTROL_STEP: &str = "govulncheck:control";
@@ -201,7 +199,7 @@ impl Adapter for Govulncheck {
                 // Within the module, where a `toolchain` line may have chosen another Go than the one on the PATH.
                 said.config.go_version.trim_start_matches("go").clone_into(&mut judged);
                 reading.version = Some(said.config.scanner_version.trim_start_matches('v').to_owned());
-                if let Some(doubt) = judge_age(said.config.db_last_modified, scene.now) {
+                if let Some(doubt) = judge_age(said.config.db_last_modified, scene.request.ages.go, scene.now) {
                     reading.doubt(doubt);
                 }
                 weigh(said, &module.directory, &mut reading);
@@ -276,15 +274,14 @@ fn doubt_replaced(scene: &Scene<'_>, done: &Done, module: &Module, reading: &mut
     Ok(())
 }
 
-fn judge_age(modified: Option<Timestamp>, now: Timestamp) -> Option<Reason> {
+fn judge_age(modified: Option<Timestamp>, limit: Age, now: Timestamp) -> Option<Reason> {
     let Some(modified) = modified else {
         return Some(Reason::new("the database does not say how old it is").hint(DATABASE.hint()));
     };
-    let hours = now.duration_since(modified).as_hours();
-    let text = match hours / 24 {
-        _ if hours < -1 => format!("the database says it is of {modified}, which is to come"),
-        0..OLDEST_DAYS => return None,
-        days => format!("the database is {days} days old, limit {OLDEST_DAYS} days"),
+    let text = if now.duration_since(modified).as_hours() < -1 {
+        format!("the database says it is of {modified}, which is to come")
+    } else {
+        format!("the database is {}", limit.passed(modified, now)?)
     };
     Some(Reason::new(text).hint(DATABASE.hint()))
 }
@@ -365,6 +362,7 @@ fn finding(found: &Found, about: &About, directory: &str) -> Finding {
     let fix = Fix::of(&found.fixed_version);
     let text = format!("{how}: {} {} ({fix}) {}", first.module, first.version, about.summary);
     let mut finding = Finding::new(Class::Vulnerability, &found.osv, level, text.trim_end());
+    finding = finding.about(first.module.as_str());
     finding.aliases.clone_from(&about.aliases);
     finding.package = Some(first.module.clone());
     let own = found.trace.iter().rev().skip_while(|frame| frame.position.is_none());
@@ -452,6 +450,7 @@ fn go_images(text: &str) -> BTreeSet<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::gate::Databases;
 
     /// govulncheck 1.9.0, 2026-11-25, trimmed.
     const SAID: &str = r#"{"config":{"protocol_version":"v1.0.0","scanner_name":"govulncheck","scanner_version":"v1.9.0","db":"file:///d",
@@ -502,12 +501,13 @@ mod tests {
     #[test]
     fn an_old_database_is_doubt() {
         let now: Timestamp = "2026-11-25T12:00:00Z".parse().expect("a time");
-        let of = |text: &str| judge_age(Some(text.parse().expect("a time")), now).map(|reason| reason.text);
+        let limit = Databases::default().go;
+        let of = |text: &str| judge_age(Some(text.parse().expect("a time")), limit, now).map(|reason| reason.text);
         assert_eq!(of("2026-11-20T00:00:00Z"), None);
         assert_eq!(
             of("2020-11-25T12:00:00Z").as_deref(),
             Some("the database is 2191 days old, limit 14 days")
         );
-        assert!(of("2027-01-01T00:00:00Z").is_some() && judge_age(None, now).is_some());
+        assert!(of("2027-01-01T00:00:00Z").is_some() && judge_age(None, limit, now).is_some());
     }
 }

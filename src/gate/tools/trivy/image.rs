@@ -15,6 +15,7 @@ use super::super::super::{Control, Reason};
 use super::control::{self, GO_CVE};
 use super::report::{Os, Report};
 use super::{TOOL, report, step};
+use crate::config::gate::Age;
 use crate::config::service::Check;
 use crate::failure::{Failure, Kind};
 use crate::process::Tool;
@@ -22,9 +23,6 @@ use crate::process::Tool;
 const STEP: &str = "trivy:image";
 const CONTROL: &str = "trivy:image:control";
 const DATABASE: Given = Given::TrivyDatabase;
-
-/// The database is published every six hours; one that is older than this has missed several.
-const OLDEST_HOURS: i64 = 24;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -72,12 +70,12 @@ impl Adapter for Image {
 
     fn read(&self, scene: &Scene<'_>, done: &Done) -> Result<Reading, Reason> {
         let mut reading = Reading::new();
-        if let Some(doubt) = doubt_about(&scene.read_given(DATABASE, "metadata.json")?, scene.now)? {
+        if let Some(doubt) = doubt_about(&scene.read_given(DATABASE, "metadata.json")?, scene)? {
             reading.doubt(doubt);
         }
         let report = report(done.raw(STEP)?, &mut reading)?;
         let kinds = weigh(&report, &mut reading);
-        if reading.needs_control(scene.request.fail_on) {
+        if reading.needs_control(&scene.request.policy) {
             prove(done, report.metadata.os.as_ref(), &kinds, &mut reading)?;
         }
         Ok(reading)
@@ -96,24 +94,23 @@ fn scan(id: &str) -> Step {
 }
 
 /// Its age, by what it says itself: the date of a copy says nothing.
-fn doubt_about(metadata: &[u8], now: Timestamp) -> Result<Option<Reason>, Failure> {
+fn doubt_about(metadata: &[u8], scene: &Scene<'_>) -> Result<Option<Reason>, Failure> {
     let metadata: Metadata = serde_json::from_slice(metadata).map_err(|error| {
         let message = "`metadata.json` is no metadata of a trivy database";
         Failure::new(Kind::NoEvidence, message)
             .caused_by(error)
             .hint(DATABASE.hint())
     })?;
-    Ok(judge_age(&metadata, now))
+    Ok(judge_age(&metadata, scene.request.ages.trivy, scene.now))
 }
 
-fn judge_age(metadata: &Metadata, now: Timestamp) -> Option<Reason> {
-    let hours = now.duration_since(metadata.updated_at).as_hours();
-    let text = match (metadata.version, hours) {
-        (2, 0..OLDEST_HOURS) => return None,
-        (2, _) if hours < 0 => format!("the database says it is of {}, which is to come", metadata.updated_at),
-        (2, 48..) => format!("the database is {} days old, limit {OLDEST_HOURS} h", hours / 24),
-        (2, _) => format!("the database is {hours} h old, limit {OLDEST_HOURS} h"),
-        (version, _) => format!("the database has schema version {version}, known is 2"),
+fn judge_age(metadata: &Metadata, limit: Age, now: Timestamp) -> Option<Reason> {
+    let text = match metadata.version {
+        2 if now.duration_since(metadata.updated_at).as_hours() < 0 => {
+            format!("the database says it is of {}, which is to come", metadata.updated_at)
+        }
+        2 => format!("the database is {}", limit.passed(metadata.updated_at, now)?),
+        version => format!("the database has schema version {version}, known is 2"),
     };
     Some(Reason::new(text).hint(DATABASE.hint()))
 }
@@ -206,11 +203,12 @@ fn prove(done: &Done, os: Option<&Os>, kinds: &BTreeSet<String>, reading: &mut R
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::gate::Databases;
 
     fn age(hours: i64) -> Option<String> {
         let now: Timestamp = "2026-11-25T12:00:00Z".parse().expect("a time");
         let updated_at = now - jiff::SignedDuration::from_hours(hours);
-        judge_age(&Metadata { version: 2, updated_at }, now).map(|reason| reason.text)
+        judge_age(&Metadata { version: 2, updated_at }, Databases::default().trivy, now).map(|reason| reason.text)
     }
 
     #[test]
