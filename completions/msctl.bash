@@ -151,6 +151,9 @@ _msctl() {
             msctl__subcmd__canary__subcmd__help,watch)
                 cmd="msctl__subcmd__canary__subcmd__help__subcmd__watch"
                 ;;
+            msctl__subcmd__gate,waive)
+                cmd="msctl__subcmd__gate__subcmd__waive"
+                ;;
             msctl__subcmd__help,canary)
                 cmd="msctl__subcmd__help__subcmd__canary"
                 ;;
@@ -231,6 +234,9 @@ _msctl() {
                 ;;
             msctl__subcmd__help__subcmd__canary,watch)
                 cmd="msctl__subcmd__help__subcmd__canary__subcmd__watch"
+                ;;
+            msctl__subcmd__help__subcmd__gate,waive)
+                cmd="msctl__subcmd__help__subcmd__gate__subcmd__waive"
                 ;;
             *)
                 ;;
@@ -1505,7 +1511,7 @@ _msctl() {
             return 0
             ;;
         msctl__subcmd__gate)
-            opts="-C -h --only --image --fail-on --trivy-db --vuln-db --timeout --write --output --directory --help"
+            opts="-C -h --only --image --fail-on --trivy-db --vuln-db --timeout --write --output --directory --help waive"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1536,6 +1542,56 @@ _msctl() {
                     return 0
                     ;;
                 --write)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "human json ci" -- "${cur}"))
+                    return 0
+                    ;;
+                --directory)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -C)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        msctl__subcmd__gate__subcmd__waive)
+            opts="-C -h --path --package --owner --reason --expires --id --dry-run --output --directory --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --path)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --package)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --owner)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --reason)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --expires)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --id)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1893,8 +1949,22 @@ _msctl() {
             return 0
             ;;
         msctl__subcmd__help__subcmd__gate)
-            opts=""
+            opts="waive"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        msctl__subcmd__help__subcmd__gate__subcmd__waive)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi

@@ -65,26 +65,39 @@ complete -c msctl -n "__fish_msctl_using_subcommand generate" -l dry-run -d 'Wri
 complete -c msctl -n "__fish_msctl_using_subcommand generate" -l stdout -d 'Write nothing; print the files'
 complete -c msctl -n "__fish_msctl_using_subcommand generate" -l overwrite -d 'Replace files that somebody else wrote, or edited'
 complete -c msctl -n "__fish_msctl_using_subcommand generate" -s h -l help -d 'Print help; all of it: `msctl help VERB`'
-complete -c msctl -n "__fish_msctl_using_subcommand gate" -l only -d 'Make these checks alone' -r -f -a "dockerfile\t'The Dockerfile'
+complete -c msctl -n "__fish_msctl_using_subcommand gate; and not __fish_seen_subcommand_from waive" -l only -d 'Make these checks alone' -r -f -a "dockerfile\t'The Dockerfile'
 manifests\t'Kubernetes manifests'
 secrets\t'Secrets in files'
 lint\t'The code'
 audit\t'Known vulnerabilities of dependencies'
 image\t'The image'"
-complete -c msctl -n "__fish_msctl_using_subcommand gate" -l image -d 'The image: a docker-save archive, an OCI layout' -r -F
-complete -c msctl -n "__fish_msctl_using_subcommand gate" -l fail-on -d 'The least severity that fails (msctl.yaml: gate.fail-on)' -r -f -a "low\t'Low'
+complete -c msctl -n "__fish_msctl_using_subcommand gate; and not __fish_seen_subcommand_from waive" -l image -d 'The image: a docker-save archive, an OCI layout' -r -F
+complete -c msctl -n "__fish_msctl_using_subcommand gate; and not __fish_seen_subcommand_from waive" -l fail-on -d 'The least severity that fails (msctl.yaml: gate.fail-on)' -r -f -a "low\t'Low'
 medium\t'Medium'
 high\t'High'
 critical\t'Critical'"
-complete -c msctl -n "__fish_msctl_using_subcommand gate" -l trivy-db -d 'trivy\'s database, for the image' -r -F
-complete -c msctl -n "__fish_msctl_using_subcommand gate" -l vuln-db -d 'The Go vulnerability database, for the audit' -r -F
-complete -c msctl -n "__fish_msctl_using_subcommand gate" -l timeout -d 'What one run of a tool may take' -r
-complete -c msctl -n "__fish_msctl_using_subcommand gate" -l write -d 'Write the answer to a file, too: json, sarif, junit, markdown, github, gitlab or html' -r
-complete -c msctl -n "__fish_msctl_using_subcommand gate" -l output -d 'What goes to stdout (auto: human, or ci when CI is set)' -r -f -a "human\t'For eyes: colour and live views where there is a terminal'
+complete -c msctl -n "__fish_msctl_using_subcommand gate; and not __fish_seen_subcommand_from waive" -l trivy-db -d 'trivy\'s database, for the image' -r -F
+complete -c msctl -n "__fish_msctl_using_subcommand gate; and not __fish_seen_subcommand_from waive" -l vuln-db -d 'The Go vulnerability database, for the audit' -r -F
+complete -c msctl -n "__fish_msctl_using_subcommand gate; and not __fish_seen_subcommand_from waive" -l timeout -d 'What one run of a tool may take' -r
+complete -c msctl -n "__fish_msctl_using_subcommand gate; and not __fish_seen_subcommand_from waive" -l write -d 'Write the answer to a file, too: json, sarif, junit, markdown, github, gitlab or html' -r
+complete -c msctl -n "__fish_msctl_using_subcommand gate; and not __fish_seen_subcommand_from waive" -l output -d 'What goes to stdout (auto: human, or ci when CI is set)' -r -f -a "human\t'For eyes: colour and live views where there is a terminal'
 json\t'One JSON document; streams are JSON Lines'
 ci\t'Plain lines, one an event, and annotations where the CI system has them'"
-complete -c msctl -n "__fish_msctl_using_subcommand gate" -s C -l directory -d 'The service\'s directory (default: the current one)' -r -F
-complete -c msctl -n "__fish_msctl_using_subcommand gate" -s h -l help -d 'Print help; all of it: `msctl help VERB`'
+complete -c msctl -n "__fish_msctl_using_subcommand gate; and not __fish_seen_subcommand_from waive" -s C -l directory -d 'The service\'s directory (default: the current one)' -r -F
+complete -c msctl -n "__fish_msctl_using_subcommand gate; and not __fish_seen_subcommand_from waive" -s h -l help -d 'Print help; all of it: `msctl help VERB`'
+complete -c msctl -n "__fish_msctl_using_subcommand gate; and not __fish_seen_subcommand_from waive" -f -a "waive" -d 'Answer for a finding until a day: adds a waiver to .msctl/waivers.yaml'
+complete -c msctl -n "__fish_msctl_using_subcommand gate; and __fish_seen_subcommand_from waive" -l path -d 'In these files: deploy/pod.yaml, deploy/**/*.yaml' -r
+complete -c msctl -n "__fish_msctl_using_subcommand gate; and __fish_seen_subcommand_from waive" -l package -d 'Of this package, in every version' -r
+complete -c msctl -n "__fish_msctl_using_subcommand gate; and __fish_seen_subcommand_from waive" -l owner -d 'Who answers for it' -r
+complete -c msctl -n "__fish_msctl_using_subcommand gate; and __fish_seen_subcommand_from waive" -l reason -d 'Why' -r
+complete -c msctl -n "__fish_msctl_using_subcommand gate; and __fish_seen_subcommand_from waive" -l expires -d 'The last day on which it holds, in UTC' -r
+complete -c msctl -n "__fish_msctl_using_subcommand gate; and __fish_seen_subcommand_from waive" -l id -d 'Its own name (default: that of the rule)' -r
+complete -c msctl -n "__fish_msctl_using_subcommand gate; and __fish_seen_subcommand_from waive" -l output -d 'What goes to stdout (auto: human, or ci when CI is set)' -r -f -a "human\t'For eyes: colour and live views where there is a terminal'
+json\t'One JSON document; streams are JSON Lines'
+ci\t'Plain lines, one an event, and annotations where the CI system has them'"
+complete -c msctl -n "__fish_msctl_using_subcommand gate; and __fish_seen_subcommand_from waive" -s C -l directory -d 'The service\'s directory (default: the current one)' -r -F
+complete -c msctl -n "__fish_msctl_using_subcommand gate; and __fish_seen_subcommand_from waive" -l dry-run -d 'Print what would be added, and write nothing'
+complete -c msctl -n "__fish_msctl_using_subcommand gate; and __fish_seen_subcommand_from waive" -s h -l help -d 'Print help; all of it: `msctl help VERB`'
 complete -c msctl -n "__fish_msctl_using_subcommand canary; and not __fish_seen_subcommand_from rehearse backtest run start status watch abort pause resume promote set guard explain history report export help" -l output -d 'What goes to stdout (auto: human, or ci when CI is set)' -r -f -a "human\t'For eyes: colour and live views where there is a terminal'
 json\t'One JSON document; streams are JSON Lines'
 ci\t'Plain lines, one an event, and annotations where the CI system has them'"
@@ -406,6 +419,7 @@ complete -c msctl -n "__fish_msctl_using_subcommand help; and not __fish_seen_su
 complete -c msctl -n "__fish_msctl_using_subcommand help; and not __fish_seen_subcommand_from new generate gate canary health logs tour schema completions man help" -f -a "completions" -d 'Print a shell\'s completion script'
 complete -c msctl -n "__fish_msctl_using_subcommand help; and not __fish_seen_subcommand_from new generate gate canary health logs tour schema completions man help" -f -a "man" -d 'Write the man pages'
 complete -c msctl -n "__fish_msctl_using_subcommand help; and not __fish_seen_subcommand_from new generate gate canary health logs tour schema completions man help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c msctl -n "__fish_msctl_using_subcommand help; and __fish_seen_subcommand_from gate" -f -a "waive" -d 'Answer for a finding until a day: adds a waiver to .msctl/waivers.yaml'
 complete -c msctl -n "__fish_msctl_using_subcommand help; and __fish_seen_subcommand_from canary" -f -a "rehearse" -d 'Try a release without a cluster'
 complete -c msctl -n "__fish_msctl_using_subcommand help; and __fish_seen_subcommand_from canary" -f -a "backtest" -d 'Say how the plan would have done over the past that Prometheus has'
 complete -c msctl -n "__fish_msctl_using_subcommand help; and __fish_seen_subcommand_from canary" -f -a "run" -d 'Release the canary in a cluster, step by step'
