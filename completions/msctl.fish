@@ -76,6 +76,7 @@ complete -c msctl -n "__fish_msctl_using_subcommand gate; and not __fish_seen_su
 medium\t'Medium'
 high\t'High'
 critical\t'Critical'"
+complete -c msctl -n "__fish_msctl_using_subcommand gate; and not __fish_seen_subcommand_from waive" -l base -d 'Take policy and waivers from this revision: what the change wants to join (in CI: as the system says)' -r
 complete -c msctl -n "__fish_msctl_using_subcommand gate; and not __fish_seen_subcommand_from waive" -l trivy-db -d 'trivy\'s database, for the image' -r -F
 complete -c msctl -n "__fish_msctl_using_subcommand gate; and not __fish_seen_subcommand_from waive" -l vuln-db -d 'The Go vulnerability database, for the audit' -r -F
 complete -c msctl -n "__fish_msctl_using_subcommand gate; and not __fish_seen_subcommand_from waive" -l timeout -d 'What one run of a tool may take' -r

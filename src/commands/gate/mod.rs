@@ -17,7 +17,7 @@ use crate::config::units::Span;
 use crate::failure::{Exit, Failure, Kind};
 use crate::gate::report::{Format, counted, seen_from, why};
 use crate::gate::{
-    self, Control, Event, Finding, GateReport, Request, Row, Rules, Standing, Verdict, Waived, WaiverReport,
+    self, Asked, Control, Event, Finding, GateReport, Request, Row, Rules, Standing, Verdict, Waived, WaiverReport,
 };
 use crate::process::{Clock, Interrupt};
 use crate::ui::{Output, Page, Report, clean, duration};
@@ -47,6 +47,10 @@ pub struct Args {
     /// The least severity that fails (msctl.yaml: gate.fail-on)
     #[arg(long, value_enum, value_name = "SEVERITY")]
     fail_on: Option<Severity>,
+
+    /// Take policy and waivers from this revision: what the change wants to join (in CI: as the system says)
+    #[arg(long, value_name = "REV")]
+    base: Option<String>,
 
     /// trivy's database, for the image
     #[arg(long, value_name = "DIR", env = "MSCTL_TRIVY_DB", hide_short_help = true)]
@@ -87,9 +91,15 @@ pub fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
 fn judge(args: &Args, context: &Context) -> Result<Exit, Failure> {
     write::refuse_doubles(&args.write)?;
     let service = Service::find(context.directory())?;
-    let rules = Rules::read(context.directory(), service.as_ref(), today())?;
-    let request = request(args, context, rules)?;
     let interrupt = Interrupt::watch()?;
+    let asked = Asked {
+        directory: context.directory(),
+        own: service.as_ref(),
+        base: args.base.as_deref(),
+        environment: &context.environment,
+        today: today(),
+    };
+    let request = request(args, context, asked.read(&interrupt)?)?;
     let progress = context.ui.progress("asking the tools");
     let mut report = gate::run(&request, &interrupt, &mut |event| match event {
         Event::Started(check, tool) => progress.says(&format!("{}: {tool} …", check.word())),
@@ -219,6 +229,9 @@ impl Report for GateReport {
         for line in self.waivers.iter().filter_map(|waiver| about(waiver, self)) {
             page.line(format!("  {}", clean(&line)));
         }
+        for line in policy_lines(self) {
+            page.line(format!("  {}", clean(&line)));
+        }
         page.line(last(self, page));
         if let Some(kept) = &self.kept {
             page.line(format!("  report: {kept}"));
@@ -297,6 +310,16 @@ fn waived_lines(row: &Row) -> Vec<String> {
         )
     };
     by_waiver.into_iter().map(line).collect()
+}
+
+/// Where the rules are from, if not from the files themselves.
+fn policy_lines(report: &GateReport) -> Vec<String> {
+    let from = report.policy.commit.as_ref().map(|commit| {
+        let short: String = commit.chars().take(12).collect();
+        format!("policy: {} ({short})", report.policy.from)
+    });
+    let notes = report.policy.notes.iter().map(|note| format!("  {note}"));
+    from.into_iter().chain(notes).collect()
 }
 
 /// What there is to say about a waiver beside what it covers.
