@@ -47,6 +47,16 @@ impl Commit {
     }
 }
 
+/// Whether `directory` lies in one.
+pub(super) fn is_in_repository(directory: &Path) -> bool {
+    let above = directory.canonicalize().unwrap_or_default();
+    above.ancestors().any(has_git)
+}
+
+fn has_git(directory: &Path) -> bool {
+    directory.join(".git").symlink_metadata().is_ok()
+}
+
 impl<'a> Repository<'a> {
     /// The one that `directory` lies in.
     pub(super) fn around(
@@ -57,9 +67,7 @@ impl<'a> Repository<'a> {
         let whole = directory
             .canonicalize()
             .map_err(|error| Failure::io("read", directory, error))?;
-        let root = whole
-            .ancestors()
-            .find(|above| above.join(".git").symlink_metadata().is_ok());
+        let root = whole.ancestors().find(|above| has_git(above));
         let Some(root) = root else {
             let message = format!("`{}` lies in no git repository", directory.display());
             return Err(Failure::new(Kind::NoEvidence, message));

@@ -6,7 +6,7 @@ use std::path::Path;
 use jiff::civil::Date;
 
 use super::Policy;
-use super::revision::{Commit, Repository};
+use super::revision::{Commit, Repository, is_in_repository};
 use crate::config::environment::Environment;
 use crate::config::gate::Gate;
 use crate::config::service::{self, Service};
@@ -45,6 +45,8 @@ enum Origin {
     Worktree,
     /// A revision: what it is called, and what git knows it by.
     Revision { name: String, revision: String },
+    /// What a CI system has checked out, which does not say what it is to join.
+    CheckedOut,
 }
 
 impl Asked<'_> {
@@ -52,13 +54,24 @@ impl Asked<'_> {
     pub fn read(&self, interrupt: &Interrupt) -> Result<Rules, Failure> {
         let own = self.own.map_or_else(Gate::default, |service| service.gate.clone());
         match origin(self.base, self.environment)? {
-            Origin::Worktree => {
-                let mut policy = Policy::of(&own, self.today);
-                policy.waivers = self.waivers(&own)?;
-                Ok(Rules { gate: own, policy })
-            }
+            Origin::Worktree => self.of_files(own),
             Origin::Revision { name, revision } => self.of_revision(&own, name, &revision, interrupt),
+            Origin::CheckedOut if is_in_repository(self.directory) => {
+                self.of_revision(&own, "HEAD".to_owned(), "HEAD", interrupt)
+            }
+            Origin::CheckedOut => {
+                let mut rules = self.of_files(own)?;
+                let note = "there is no git repository here: policy and waivers are those of the files";
+                rules.policy.notes.push(note.to_owned());
+                Ok(rules)
+            }
         }
+    }
+
+    fn of_files(&self, gate: Gate) -> Result<Rules, Failure> {
+        let mut policy = Policy::of(&gate, self.today);
+        policy.waivers = self.waivers(&gate)?;
+        Ok(Rules { gate, policy })
     }
 
     fn of_revision(&self, own: &Gate, name: String, revision: &str, interrupt: &Interrupt) -> Result<Rules, Failure> {
@@ -129,7 +142,7 @@ fn origin(base: Option<&str>, environment: &Environment) -> Result<Origin, Failu
         return branch(name);
     }
     if environment.text("CI").is_some_and(|v| v != "false" && v != "0") {
-        return named("HEAD".to_owned(), "HEAD".to_owned());
+        return Ok(Origin::CheckedOut);
     }
     Ok(Origin::Worktree)
 }
@@ -171,6 +184,7 @@ mod tests {
         let origin = origin(base, &environment).map_err(|failure| failure.to_string())?;
         Ok(match origin {
             Origin::Worktree => "worktree".into(),
+            Origin::CheckedOut => "HEAD HEAD".into(),
             Origin::Revision { name, revision } => format!("{name} {revision}"),
         })
     }

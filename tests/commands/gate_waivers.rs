@@ -354,8 +354,20 @@ fn a_base_that_is_not_there_gives_no_verdict() {
         &["-C", clone],
         "hint: git fetch --depth 1 origin v1:refs/remotes/origin/v1",
     );
-    let sandbox = service().with_env("CI", "true");
+    let sandbox = service().with_env("GITHUB_BASE_REF", "main");
     gives_no_verdict(&sandbox, &["--output", "human"], "lies in no git repository");
+}
+
+#[test]
+fn where_nothing_was_checked_out_the_rules_are_those_of_the_files() {
+    let sandbox = service().with_env("CI", "true");
+    let run = sandbox.msctl(["gate", "--only", "dockerfile", "--output", "human"]);
+    assert_eq!(run.code, 1, "{}", run.transcript());
+    assert!(
+        run.stdout.contains("there is no git repository here"),
+        "{}",
+        run.transcript()
+    );
 }
 
 #[test]
