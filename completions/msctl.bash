@@ -1511,7 +1511,7 @@ _msctl() {
             return 0
             ;;
         msctl__subcmd__gate)
-            opts="-C -h --only --image --fail-on --trivy-db --vuln-db --timeout --write --output --directory --help waive"
+            opts="-C -h --only --image --fail-on --base --trivy-db --vuln-db --timeout --write --output --directory --help waive"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1527,6 +1527,10 @@ _msctl() {
                     ;;
                 --fail-on)
                     COMPREPLY=($(compgen -W "low medium high critical" -- "${cur}"))
+                    return 0
+                    ;;
+                --base)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --trivy-db)
