@@ -48,7 +48,9 @@ pub struct Args {
     #[arg(long, value_enum, value_name = "SEVERITY")]
     fail_on: Option<Severity>,
 
-    /// Take policy and waivers from this revision: what the change wants to join (in CI: as the system says)
+    /// The revision whose policy and waivers hold
+    ///
+    /// What the change wants to join. In CI it is known: as the system says, else HEAD.
     #[arg(long, value_name = "REV")]
     base: Option<String>,
 
@@ -64,7 +66,9 @@ pub struct Args {
     #[arg(long, value_name = "TIME", default_value = "5m", hide_short_help = true)]
     timeout: Span,
 
-    /// Write the answer to a file, too: json, sarif, junit, markdown, github, gitlab or html
+    /// Write sarif, junit, markdown, github, gitlab, html
+    ///
+    /// The answer in a file, too, as often as it is said; json is as --output has it.
     #[arg(long, value_name = "FORMAT=FILE", value_parser = wanted)]
     write: Vec<Wanted>,
 }
