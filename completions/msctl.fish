@@ -76,11 +76,11 @@ complete -c msctl -n "__fish_msctl_using_subcommand gate; and not __fish_seen_su
 medium\t'Medium'
 high\t'High'
 critical\t'Critical'"
-complete -c msctl -n "__fish_msctl_using_subcommand gate; and not __fish_seen_subcommand_from waive" -l base -d 'Take policy and waivers from this revision: what the change wants to join (in CI: as the system says)' -r
+complete -c msctl -n "__fish_msctl_using_subcommand gate; and not __fish_seen_subcommand_from waive" -l base -d 'The revision whose policy and waivers hold' -r
 complete -c msctl -n "__fish_msctl_using_subcommand gate; and not __fish_seen_subcommand_from waive" -l trivy-db -d 'trivy\'s database, for the image' -r -F
 complete -c msctl -n "__fish_msctl_using_subcommand gate; and not __fish_seen_subcommand_from waive" -l vuln-db -d 'The Go vulnerability database, for the audit' -r -F
 complete -c msctl -n "__fish_msctl_using_subcommand gate; and not __fish_seen_subcommand_from waive" -l timeout -d 'What one run of a tool may take' -r
-complete -c msctl -n "__fish_msctl_using_subcommand gate; and not __fish_seen_subcommand_from waive" -l write -d 'Write the answer to a file, too: json, sarif, junit, markdown, github, gitlab or html' -r
+complete -c msctl -n "__fish_msctl_using_subcommand gate; and not __fish_seen_subcommand_from waive" -l write -d 'Write sarif, junit, markdown, github, gitlab, html' -r
 complete -c msctl -n "__fish_msctl_using_subcommand gate; and not __fish_seen_subcommand_from waive" -l output -d 'What goes to stdout (auto: human, or ci when CI is set)' -r -f -a "human\t'For eyes: colour and live views where there is a terminal'
 json\t'One JSON document; streams are JSON Lines'
 ci\t'Plain lines, one an event, and annotations where the CI system has them'"
